@@ -1,0 +1,1 @@
+"""Sound on disk or in packages -> Trials -> batches of equal-length waves."""

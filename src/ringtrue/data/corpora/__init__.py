@@ -1,0 +1,1 @@
+"""One file per corpus; a corpus reader only makes Trials and validates them."""

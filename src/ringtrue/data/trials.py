@@ -1,0 +1,175 @@
+"""A manifest on disk -> Trials: one recording each, with everything that is known about it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from ringtrue.errors import CorpusError
+from ringtrue.files import write_text
+
+LABELS = ("bonafide", "spoof")
+SPLITS = ("train", "dev", "test_seen", "test")
+"""`test_seen`: speakers that training never heard, systems that it did. `test`: neither was ever heard.
+The bona fide trials of `test` serve both."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One recording and what is known of it; an unknown field is an empty string, never a guess.
+
+    Attributes:
+        id: Unique in its corpus.
+        audio: Path of the recording, absolute or relative to the manifest's folder.
+        label: ``"bonafide"`` or ``"spoof"``.
+        system: Name of the generator; empty for bona fide.
+        acoustic_model: What made the features (``vits``, ``diphone`` …); ``none`` for copy-synthesis.
+        vocoder: What made the waveform (``hifigan``, ``world`` …).
+        speaker: Speaker or synthetic voice.
+        language: ISO 639 code.
+        transcript: The words.
+        source_utterance: The human recording that this one was made from; equal for both twins of a pair.
+        codec: Codec the recording was passed through.
+        split: One of `SPLITS`.
+        corpus: Name of the corpus.
+        source: Package or archive that it came from.
+        licence: Licence of that source.
+        duration_s: Length in seconds; 0 where unknown.
+    """
+
+    id: str
+    audio: str
+    label: str
+    system: str = ""
+    acoustic_model: str = ""
+    vocoder: str = ""
+    speaker: str = ""
+    language: str = ""
+    transcript: str = ""
+    source_utterance: str = ""
+    codec: str = ""
+    split: str = ""
+    corpus: str = ""
+    source: str = ""
+    licence: str = ""
+    duration_s: float = 0.0
+
+    @property
+    def is_bonafide(self) -> bool:
+        """Whether a person spoke it."""
+        return self.label == "bonafide"
+
+
+_COLUMNS = [field.name for field in fields(Trial)]
+
+
+def write_manifest(path: str | Path, trials: Iterable[Trial]) -> None:
+    """Write Trials as a tab-separated table with a header, atomically.
+
+    Args:
+        path: The manifest to write.
+        trials: What to write, in this order.
+    """
+    text = io.StringIO()
+    table = csv.writer(text, delimiter="\t", lineterminator="\n")
+    table.writerow(_COLUMNS)
+    for trial in trials:
+        row = [getattr(trial, name) for name in _COLUMNS]
+        row[-1] = f"{trial.duration_s:.3f}"
+        table.writerow(row)
+    write_text(path, text.getvalue())
+
+
+def read_manifest(path: str | Path) -> list[Trial]:
+    """Read a manifest that `write_manifest` wrote, or any TSV with at least ``audio`` and ``label``.
+
+    Args:
+        path: The manifest. Relative audio paths are resolved against its folder.
+
+    Returns:
+        The Trials, in the file's order, validated by `validate`.
+
+    Raises:
+        CorpusError: The file is missing, is not such a table, or a row is wrong; with file and line.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise CorpusError(f"no manifest at {path}: build or name a corpus first") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise CorpusError(f"{path} cannot be read as a UTF-8 table: {error}") from error
+    table = csv.DictReader(io.StringIO(text, newline=""), delimiter="\t")
+    missing = {"audio", "label"} - set(table.fieldnames or [])
+    if missing:
+        raise CorpusError(
+            f"{path} has the columns {table.fieldnames}; it lacks {sorted(missing)}. "
+            "A manifest is tab-separated with a header"
+        )
+    trials = []
+    for row in table:
+        where = f"{path}, line {table.line_num}"
+        if None in row or None in row.values():
+            raise CorpusError(f"{where}: the number of cells differs from the header's")
+        values = {name: row[name] for name in _COLUMNS if name in row and name != "duration_s"}
+        if values["label"] not in LABELS:
+            raise CorpusError(f"{where}: label {values['label']!r}; accepted: {' or '.join(LABELS)}")
+        values["audio"] = str(path.parent / values["audio"])
+        values.setdefault("id", values["audio"])
+        try:
+            duration_s = float(row.get("duration_s") or 0.0)
+        except ValueError as error:
+            raise CorpusError(f"{where}: duration_s {row['duration_s']!r} is not a number") from error
+        trials.append(Trial(**values, duration_s=duration_s))
+    validate(trials, str(path))
+    return trials
+
+
+def validate(trials: Sequence[Trial], name: str) -> None:
+    """Refuse a set of Trials that would silently spoil an experiment.
+
+    Args:
+        trials: The whole corpus.
+        name: What to call it in the message.
+
+    Raises:
+        CorpusError: It is empty, an id occurs twice, or a split has a name that is not in `SPLITS`.
+    """
+    if not trials:
+        raise CorpusError(f"{name} holds no trials")
+    identifier, count = Counter(trial.id for trial in trials).most_common(1)[0]
+    if count > 1:
+        raise CorpusError(f"{name}: the id {identifier!r} occurs {count} times; ids must be unique")
+    unknown = {trial.split for trial in trials} - {*SPLITS, ""}
+    if unknown:
+        raise CorpusError(f"{name}: unknown split {sorted(unknown)}; accepted: {', '.join(SPLITS)}")
+
+
+def check_disjoint(trials: Sequence[Trial]) -> None:
+    """Refuse a corpus whose training side shares speakers, source utterances or unseen systems with the rest.
+
+    Args:
+        trials: The whole corpus.
+
+    Raises:
+        CorpusError: Something that must be unseen is seen; the message names it.
+    """
+    sides = {split: [trial for trial in trials if trial.split == split] for split in SPLITS}
+    for split in ("dev", "test_seen", "test"):
+        for field in ("speaker", "source_utterance", "system"):
+            if field == "system" and split == "test_seen":
+                continue
+            for other in ("train", "dev"):
+                if other == split:
+                    continue
+                shared = _values(sides[split], field) & _values(sides[other], field)
+                if shared:
+                    raise CorpusError(f"{split} and {other} share {field} {sorted(shared)[:5]}: a leak")
+
+
+def _values(trials: Sequence[Trial], field: str) -> set[str]:
+    return {getattr(trial, field) for trial in trials} - {""}

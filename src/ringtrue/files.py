@@ -1,0 +1,118 @@
+"""Bytes on disk: writes that are whole or absent, stable hashes, and where the cache lives."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+_BLOCK_BYTES = 1 << 20  # bytes read at a time while hashing
+
+
+@contextlib.contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary path that becomes `path` when the block ends well, and vanishes when it does not.
+
+    The temporary file lies in the same folder, so the final rename cannot cross file systems, and it
+    keeps the file's suffix, because some writers choose a format by it. A kill or a full disk at any
+    moment leaves the old file, or no file: never half a file.
+
+    Args:
+        path: The file to write. Its folder is made if needed.
+
+    Yields:
+        The temporary path to write to.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem[:40]}.", suffix=path.suffix)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes 0600; a shared cache must stay readable
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write UTF-8 text atomically.
+
+    Args:
+        path: The file to write.
+        text: Its whole content.
+    """
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="")
+
+
+def write_json(path: str | os.PathLike[str], value: Any) -> None:
+    """Write a value as indented JSON, atomically.
+
+    Args:
+        path: The file to write.
+        value: Anything that `json` takes; NaN and infinity are refused, since JSON has none.
+    """
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def sha256_file(path: str | os.PathLike[str]) -> str:
+    """Hash a file's bytes.
+
+    Args:
+        path: The file to read, in blocks: any size.
+
+    Returns:
+        64 lower-case hexadecimal digits.
+    """
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def stable_int(*parts: object) -> int:
+    """Turn names into a 64-bit number that is the same in every process and on every machine.
+
+    Python's own ``hash`` is salted per process, which makes splits and seeds drift; this never does.
+
+    Args:
+        *parts: Anything whose `str` identifies it.
+
+    Returns:
+        An integer in [0, 2**64).
+
+    >>> stable_int("fillets", 7) == stable_int("fillets", 7)
+    True
+    >>> stable_int("a", "bc") == stable_int("ab", "c")
+    False
+    """
+    text = "\x1f".join(str(part) for part in parts)
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+
+
+def cache_dir() -> Path:
+    """Say where downloads, corpora and features are kept.
+
+    Returns:
+        ``$RINGTRUE_CACHE``, else ``$XDG_CACHE_HOME/ringtrue``, else ``~/.cache/ringtrue``. Not created.
+    """
+    if chosen := os.environ.get("RINGTRUE_CACHE"):
+        return Path(chosen).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser() / "ringtrue"
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

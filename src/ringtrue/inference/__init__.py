@@ -1,0 +1,1 @@
+"""Wave -> Verdict on ONNX Runtime, without torch."""

@@ -1,0 +1,1 @@
+"""Batches and a model -> a checkpoint; sees train and dev, cannot see a test set."""
