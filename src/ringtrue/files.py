@@ -37,8 +37,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield temporary
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes 0600; a shared cache must stay readable
-        os.replace(temporary, path)
+        temporary.chmod(0o666 & ~_umask())  # mkstemp makes 0600; a shared cache must stay readable
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 

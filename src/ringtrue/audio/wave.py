@@ -1,0 +1,284 @@
+"""native blocks -> one 16 kHz mono stream -> Wave, blocks or windows."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from types import TracebackType
+
+import numpy as np
+
+from ringtrue.audio.decode import AudioInfo, NativeAudio, Samples, Source, open_native
+from ringtrue.errors import AudioError
+
+SAMPLE_RATE_HZ = 16_000
+"""Rate of every waveform past this room."""
+
+_GATHER_FRAMES = 1 << 15  # native samples worked on at a time: 2 s at 16 kHz, 8 MiB at 64 channels
+_ABSURD_PEAK = 8.0  # floats are at most a little over 1; beyond this the file holds unscaled integers
+
+
+@dataclass(frozen=True, eq=False)
+class Wave:
+    """A recording as every other room takes it.
+
+    Attributes:
+        samples: ``(T,)`` float32 in [-1, 1] at 16 kHz.
+        name: Its path, or what it is (``"bytes"``, ``"array"``).
+        sha256: Of the source's bytes; of the float32 samples for an array.
+        native_rate_hz: Sample rate of the recording.
+        channels: Number of channels that were mixed down.
+        codec: How the samples were coded: ``"pcm_16"``, ``"flac"``, ``"aac"`` …
+        container: What they were wrapped in: ``"wav"``, ``"mp4"`` …
+        duration_s: Length of `samples`.
+        warnings: What a listener should know: clipped, cut short, damaged.
+    """
+
+    samples: Samples
+    name: str
+    sha256: str
+    native_rate_hz: int
+    channels: int
+    codec: str
+    container: str
+    duration_s: float
+    warnings: tuple[str, ...] = ()
+
+
+class AudioStream:
+    """A recording read once from start to end in bounded memory; see `open_stream`.
+
+    Attributes:
+        info: What the recording says of itself.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self._closing = contextlib.ExitStack()
+        try:
+            self._native: NativeAudio = open_native(source, self._closing)
+        except BaseException:
+            self._closing.close()
+            raise
+        self.info: AudioInfo = self._native.info
+        self._blocks = self._resampled()
+        self._native_count = 0  # samples per channel decoded so far
+        self._clipped_count = 0  # of those, over all channels, beyond full scale
+        self._finished = False
+
+    def __enter__(self) -> AudioStream:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._blocks.close()
+        self._closing.close()
+
+    def __iter__(self) -> Iterator[Samples]:
+        """Yield what is left of the recording: ``(N,)`` float32 blocks at 16 kHz, N varying.
+
+        Raises:
+            AudioError: The recording holds no audio, or samples that are not finite or absurdly large.
+        """
+        return self._blocks
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is wrong with what has been read so far; complete once the stream has ended."""
+        found = list(self._native.faults)
+        if self._clipped_count:
+            share = self._clipped_count / (self._native_count * self.info.channels)
+            found.append(f"clipped: {share:.2%} of the samples lie beyond full scale")
+        decoded_s, promised_s = self._native_count / self.info.native_rate_hz, self.info.promised_s
+        if self._finished and promised_s and decoded_s < promised_s - max(0.1, 0.01 * promised_s):
+            found.append(f"ends early: {decoded_s:.1f} s of {promised_s:.1f} s")
+        return tuple(found)
+
+    def windows(self, window_s: float, hop_s: float) -> Iterator[tuple[float, Samples]]:
+        """Cut what is left of the recording into windows; see `windows`.
+
+        Args:
+            window_s: Length of a window in seconds, > 0.
+            hop_s: From the start of one to the start of the next in seconds, > 0.
+
+        Yields:
+            ``(start_s, samples)`` with start_s counted from where the stream stood.
+        """
+        window, hop = _count(window_s, "window_s"), _count(hop_s, "hop_s")
+        kept = np.zeros(0, np.float32)
+        first = start = 0  # where `kept` and the next window begin, in samples
+        for block in self:
+            kept = np.concatenate((kept, block))
+            while first + len(kept) >= start + window:
+                yield start / SAMPLE_RATE_HZ, kept[start - first :][:window].copy()
+                start += hop
+            done = min(start - first, len(kept))
+            kept, first = kept[done:], first + done
+        end = first + len(kept)
+        if start < end and (start == 0 or start - hop + window < end):
+            yield start / SAMPLE_RATE_HZ, kept[start - first :].copy()
+
+    def _resampled(self) -> Generator[Samples, None, None]:
+        """Bring the mono stream to 16 kHz; soxr gives the same samples however its input is cut."""
+        rate_hz = self.info.native_rate_hz
+        produced = 0
+        if rate_hz == SAMPLE_RATE_HZ:
+            for mono in self._mono():
+                produced += len(mono)
+                yield mono
+        else:
+            import soxr
+
+            resampler = soxr.ResampleStream(rate_hz, SAMPLE_RATE_HZ, 1, dtype="float32", quality="HQ")
+            for mono in self._mono():
+                block = resampler.resample_chunk(mono)
+                produced += len(block)
+                if len(block):
+                    yield np.clip(block, -1.0, 1.0)
+            block = resampler.resample_chunk(np.zeros(0, np.float32), last=True)
+            produced += len(block)
+            if len(block):
+                yield np.clip(block, -1.0, 1.0)  # the filter rings a little beyond full scale
+        if produced == 0:
+            raise AudioError(f"{self.info.name} holds no audio (0 samples); check how it was recorded")
+        self._finished = True
+
+    def _mono(self) -> Iterator[Samples]:
+        """Check the native samples and average their channels."""
+        for block in self._gathered():
+            peak = float(np.max(np.abs(block)))
+            if not math.isfinite(peak):
+                raise AudioError(
+                    f"{self.info.name} holds samples that are not finite; write it again without them"
+                )
+            if peak > _ABSURD_PEAK:
+                raise AudioError(
+                    f"{self.info.name} holds float samples up to {peak:.4g}; accepted: -1 to 1. "
+                    "They look like integers: divide them by their full scale"
+                )
+            self._native_count += len(block)
+            if peak > 1.0:
+                self._clipped_count += int(np.count_nonzero(np.abs(block) > 1.0))
+                block = np.clip(block, -1.0, 1.0)
+            yield block[:, 0] if block.shape[1] == 1 else block.mean(axis=1, dtype=np.float32)
+
+    def _gathered(self) -> Iterator[Samples]:
+        """Join a decoder's small blocks: every later step costs per block, not per sample."""
+        waiting: list[Samples] = []
+        count = 0
+        for block in self._native.blocks:
+            if len(block) == 0:
+                continue
+            waiting.append(block)
+            count += len(block)
+            if count >= _GATHER_FRAMES:
+                yield np.concatenate(waiting)
+                waiting, count = [], 0
+        if waiting:
+            yield np.concatenate(waiting)
+
+
+def open_stream(source: Source) -> AudioStream:
+    """Open a recording of any length to read it block by block.
+
+    Args:
+        source: A path, the bytes of a file, an open binary file, or ``(samples (T,) or (T, C), rate_hz)``.
+
+    Returns:
+        A context manager with `info`, `warnings`, `windows`, and iteration over 16 kHz blocks.
+
+    Raises:
+        AudioError: It is missing, unreadable, empty, not audio, or beyond the limits.
+
+    >>> with open_stream((np.zeros(48_000, np.int16), 48_000)) as stream:
+    ...     stream.info.native_rate_hz, sum(len(block) for block in stream)
+    (48000, 16000)
+    """
+    return AudioStream(source)
+
+
+def load(source: Source, *, start_s: float = 0.0, duration_s: float | None = None) -> Wave:
+    """Decode a recording, or a part of it, into memory.
+
+    A part equals the same slice of the whole, bit for bit: it is decoded from the beginning, because
+    neither lossy codecs nor a resampler give the same samples after a seek.
+
+    Args:
+        source: A path, the bytes of a file, an open binary file, or ``(samples (T,) or (T, C), rate_hz)``.
+        start_s: Where to begin, >= 0.
+        duration_s: How much to take at most, > 0; None takes the rest.
+
+    Returns:
+        The Wave.
+
+    Raises:
+        AudioError: It cannot be read as audio, holds none, or `start_s` lies beyond its end.
+
+    >>> wave = load((np.zeros(8_000, np.float32), 8_000))
+    >>> wave.samples.shape, wave.duration_s, wave.native_rate_hz
+    ((16000,), 1.0, 8000)
+    """
+    start = _count(start_s, "start_s", least=0)
+    stop = math.inf if duration_s is None else start + _count(duration_s, "duration_s")
+    taken: list[Samples] = []
+    position = 0
+    with open_stream(source) as stream:
+        for block in stream:
+            if position + len(block) > start:
+                taken.append(block[max(0, start - position) :])
+            position += len(block)
+            if position >= stop:
+                break
+        info, warnings = stream.info, stream.warnings
+    if not taken:
+        raise AudioError(
+            f"{info.name} lasts {position / SAMPLE_RATE_HZ:.2f} s; start_s={start_s} lies beyond its end"
+        )
+    samples = np.concatenate(taken)
+    if position > stop:
+        samples = samples[: int(stop) - start].copy()
+    return Wave(
+        samples,
+        info.name,
+        info.sha256,
+        info.native_rate_hz,
+        info.channels,
+        info.codec,
+        info.container,
+        duration_s=len(samples) / SAMPLE_RATE_HZ,
+        warnings=warnings,
+    )
+
+
+def windows(source: Source, window_s: float, hop_s: float) -> Iterator[tuple[float, Samples]]:
+    """Cut a recording of any length into windows, in memory for one window.
+
+    Windows begin at 0, hop, 2 hop …; the one that reaches the end is the last and may be shorter. Each equals
+    the same slice of ``load(source).samples``, bit for bit.
+
+    Args:
+        source: A path, the bytes of a file, an open binary file, or ``(samples (T,) or (T, C), rate_hz)``.
+        window_s: Length of a window in seconds, > 0.
+        hop_s: From the start of one to the start of the next in seconds, > 0.
+
+    Yields:
+        ``(start_s, samples)``: where the window begins, and ``(N,)`` float32.
+
+    Raises:
+        AudioError: The recording cannot be read as audio.
+
+    >>> [(start_s, len(samples)) for start_s, samples in windows((np.zeros(40_000), 16_000), 2.0, 1.0)]
+    [(0.0, 32000), (1.0, 24000)]
+    """
+    with open_stream(source) as stream:
+        yield from stream.windows(window_s, hop_s)
+
+
+def _count(seconds: float, name: str, least: int = 1) -> int:
+    """Turn seconds into samples, refusing what no recording has."""
+    if not math.isfinite(seconds) or (samples := round(seconds * SAMPLE_RATE_HZ)) < least:
+        bound = f"at least {least / SAMPLE_RATE_HZ:g} s" if least else "0 s or more"
+        raise AudioError(f"{name}={seconds}; accepted: {bound}, finite")
+    return samples

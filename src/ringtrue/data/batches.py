@@ -1,0 +1,134 @@
+"""Trials -> balanced (B, T) batches; batch number n is a pure function of the seed and n.
+
+Nothing here has state: a resumed run, a run with more loader workers and an undisturbed run draw the same
+clips, crops and augmentations, because each batch makes its own generator from (seed, n).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ringtrue.audio import SAMPLE_RATE_HZ
+from ringtrue.data.trials import Trial
+from ringtrue.errors import CorpusError
+from ringtrue.windows import repeat_to
+
+UNIT_STRIDE = 320  # samples between content units; crops start on this grid so that units stay aligned
+FRAME = 400  # samples that the first unit sees
+
+Load = Callable[[Trial], NDArray[np.float32]]
+Augment = Callable[[NDArray[np.float32], np.random.Generator], NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one step learns from.
+
+    Attributes:
+        wave: `(B, T)` float32.
+        label: `(B,)` int64, 1 for bona fide.
+        units: `(B, L)` int64 content units at 50 Hz, -1 where unknown.
+        ids: Trial ids.
+    """
+
+    wave: NDArray[np.float32]
+    label: NDArray[np.int64]
+    units: NDArray[np.int64]
+    ids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TrainingBatches:
+    """An endless sequence of balanced batches, readable at any index.
+
+    Half of every batch is bona fide. A clip is drawn from the top of a tree down, evenly at each level:
+    bona fide by language, speaker, clip; spoof by system, speaker, clip. So a generator with ten thousand
+    clips is heard no more often than one with fifty.
+
+    Args:
+        trials: Training trials of both labels.
+        load: Reads a trial's `(T,)` wave.
+        batch_size: B, even.
+        crop_s: Length of the random crops; a shorter clip is repeated.
+        seed: Seed of everything random here.
+        units: Content units by trial id, or nothing.
+        augment: Applied to every crop of both labels alike; must keep length and alignment.
+    """
+
+    trials: Sequence[Trial]
+    load: Load
+    batch_size: int
+    crop_s: float
+    seed: int
+    units: Mapping[str, NDArray[np.int16]] = field(default_factory=dict)
+    augment: Augment | None = None
+    _trees: tuple[_Tree, _Tree] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Sort the trials into the two trees that batches are drawn from."""
+        human = [trial for trial in self.trials if trial.is_bonafide]
+        machine = [trial for trial in self.trials if not trial.is_bonafide]
+        if not human or not machine:
+            raise CorpusError(
+                f"{len(human)} bona fide and {len(machine)} spoof training trials; both labels are needed"
+            )
+        trees = (
+            _grow(human, lambda t: (t.corpus, t.language, t.speaker)),
+            _grow(machine, lambda t: (t.system, t.speaker)),
+        )
+        object.__setattr__(self, "_trees", trees)
+
+    def __getitem__(self, number: int) -> Batch:
+        """Make batch `number`."""
+        rng = np.random.default_rng([self.seed, number])
+        drawn = [_draw(self._trees[index % 2], rng) for index in range(self.batch_size)]
+        crops = [self._crop(trial, rng) for trial in drawn]
+        return Batch(
+            wave=np.stack([wave for wave, _ in crops]),
+            label=np.array([int(trial.is_bonafide) for trial in drawn], dtype=np.int64),
+            units=np.stack([units for _, units in crops]),
+            ids=tuple(trial.id for trial in drawn),
+        )
+
+    def between(self, start: int, stop: int) -> Iterator[Batch]:
+        """Give batches `start` to `stop - 1` in order."""
+        return (self[number] for number in range(start, stop))
+
+    def _crop(self, trial: Trial, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        samples = self.load(trial)
+        length = round(self.crop_s * SAMPLE_RATE_HZ)
+        frames = max(0, (length - FRAME) // UNIT_STRIDE + 1)
+        units = np.full(frames, -1, dtype=np.int64)
+        # The last possible start is inclusive, so a clip of exactly the crop's length is fine.
+        start = UNIT_STRIDE * int(rng.integers(0, max(0, len(samples) - length) // UNIT_STRIDE + 1))
+        wave = repeat_to(samples[start : start + length], length)
+        known = self.units.get(trial.id, np.empty(0, dtype=np.int16))[start // UNIT_STRIDE :][:frames]
+        units[: len(known)] = known  # frames of a repeated clip stay unknown: they need not fall on the grid
+        if self.augment is not None:
+            wave = self.augment(wave, rng)
+        return wave, units
+
+
+_Tree = dict[Hashable, "_Tree"] | list[Trial]
+
+
+def _grow(trials: Sequence[Trial], path: Callable[[Trial], tuple[str, ...]]) -> _Tree:
+    """Sort trials into nested groups, in an order that does not depend on the manifest's."""
+    root: dict[Hashable, _Tree] = {}
+    for trial in sorted(trials, key=lambda trial: trial.id):
+        *branches, last = path(trial)
+        node = root
+        for branch in branches:
+            node = node.setdefault(branch, {})  # type: ignore[assignment]
+        node.setdefault(last, []).append(trial)  # type: ignore[union-attr]
+    return root
+
+
+def _draw(node: _Tree, rng: np.random.Generator) -> Trial:
+    while isinstance(node, dict):
+        node = node[sorted(node, key=str)[rng.integers(len(node))]]
+    return node[rng.integers(len(node))]

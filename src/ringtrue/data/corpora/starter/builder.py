@@ -1,0 +1,298 @@
+"""A size and a folder -> the starter corpus in it: real people, named machines, and no cue but the speech.
+
+Nothing is downloaded as a corpus: people come from Debian packages that hold recorded speech, machines from
+synthesisers that package registries carry. Every clip is written whole or not at all, so a build that is
+killed goes on where it stopped, and the manifest is written last: where it is, the corpus is complete.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import multiprocessing
+import shutil
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ringtrue import __version__
+from ringtrue.data.corpora.starter import engines as engines_room
+from ringtrue.data.corpora.starter import harmonise as chain
+from ringtrue.data.corpora.starter import packages
+from ringtrue.data.corpora.starter.clips import (
+    clip_duration_s,
+    end_with_parent,
+    make_human_clips,
+    make_spoof_clip,
+)
+from ringtrue.data.corpora.starter.engines import ENGINES, Engine, Job
+from ringtrue.data.corpora.starter.human import SPEAKERS, Utterance, utterances
+from ringtrue.data.corpora.starter.plan import audio_path, plan_spoof, voice_of
+from ringtrue.data.corpora.starter.recipe import MINIMUM, RECIPES, Recipe
+from ringtrue.data.corpora.starter.texts import readable_lines, split_of
+from ringtrue.data.trials import Trial, check_disjoint, read_manifest, write_manifest
+from ringtrue.errors import CorpusError
+from ringtrue.files import stable_int, write_json
+
+Progress = Callable[[str], None]
+
+_VERSION = 1  # of the corpus: raise it when a change here makes other clips from the same seed
+
+
+def build(size: str, root: Path, cache: Path, workers: int, progress: Progress, seed: int = 0) -> list[Trial]:
+    """Build the starter corpus, or finish one that was interrupted, or return one that is complete.
+
+    A script that calls this needs the usual ``if __name__ == "__main__":``, since clips are made in
+    processes of their own.
+
+    Args:
+        size: A key of `recipe.RECIPES`: ``"small"`` (minutes) or ``"full"`` (about an hour).
+        root: Folder for the corpus: ``audio/``, ``provenance.json``, and last of all ``manifest.tsv``.
+        cache: Folder for packages and engines, shared between corpora.
+        workers: Processes to use, at least 1.
+        progress: Called with one line per step, and one per source that cannot be had.
+        seed: Draws codecs, noise and the engines' own randomness.
+
+    Returns:
+        The Trials of the manifest.
+
+    Raises:
+        CorpusError: The size is unknown, the folder holds something else, or so much could not be had
+            that what is left is below `recipe.MINIMUM`.
+    """
+    if size not in RECIPES:
+        raise CorpusError(f"no starter corpus of size {size!r}; sizes: {', '.join(RECIPES)}")
+    if workers < 1:
+        raise CorpusError(f"workers is {workers}; at least 1 process is needed")
+    manifest = root / "manifest.tsv"
+    _claim(root, {"corpus": f"starter-{size}", "seed": seed, "version": _VERSION})
+    if complete := _complete(manifest):
+        return complete
+    work = _Work(size, RECIPES[size], root, cache, seed, progress, {})
+    with _processes(workers) as pool:
+        debs = work.fetch()
+        human = work.make_bonafide(pool, debs.root)
+        available = work.prepare_engines()
+        lines = readable_lines(debs.root, work.recipe.languages)
+        planned = plan_spoof(work.recipe, human, lines, available, seed, work.corpus)
+        work.require_minimum([*human, *planned])
+        spoof = work.make_spoof(pool, planned, workers)
+    trials = [*human, *spoof]
+    work.require_minimum(trials)
+    check_disjoint(trials)
+    write_json(root / "provenance.json", work.provenance(debs, available, trials))
+    write_manifest(manifest, trials)
+    shutil.rmtree(work.raw, ignore_errors=True)
+    progress(f"the corpus is complete: {len(human)} bona fide and {len(spoof)} spoof clips in {root}")
+    return read_manifest(manifest)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """One build: what is wanted, where it goes, and what turned out not to be had."""
+
+    size: str
+    recipe: Recipe
+    root: Path
+    cache: Path
+    seed: int
+    progress: Progress
+    missing: dict[str, str]  # source, system or clip kind -> reason
+
+    @property
+    def corpus(self) -> str:
+        return f"starter-{self.size}"
+
+    @property
+    def raw(self) -> Path:
+        """Waves on their way: human clips wait here for the vocoders, spoof clips for the harmoniser."""
+        return self.root / "raw"
+
+    def fetch(self) -> packages.DebResult:
+        speakers = [name for group in self.recipe.bonafide.values() for name in group]
+        # The two that carry the sentences to read are wanted whoever speaks.
+        wanted = ["fillets-ng-data", "tuxpaint-stamps-default"]
+        wanted += [package for name in speakers for package in SPEAKERS[name].packages]
+        debs = packages.fetch_debs(list(dict.fromkeys(wanted)), self.cache, self.progress)
+        self.missing.update(debs.missing)
+        return debs
+
+    def make_bonafide(self, pool: ProcessPoolExecutor, prefix: Path) -> list[Trial]:
+        """Make the human clips, one task per speaker, since the first n *good* recordings are taken."""
+        tasks: dict[Future[list[tuple[Utterance, float]]], tuple[str, str, int]] = {}
+        for split, speakers in self.recipe.bonafide.items():
+            for name, count in speakers.items():
+                found = [item for item in utterances(name, prefix) if split_of(item.sentence) == split]
+                if not found:
+                    self._lack(name, f"no recordings of this speaker in {', '.join(SPEAKERS[name].packages)}")
+                    continue
+                task = pool.submit(make_human_clips, found, count, self.root, split, self.raw, self.seed)
+                tasks[task] = split, name, count
+        made = {}
+        for task in as_completed(tasks):
+            split, name, count = tasks[task]
+            made[split, name] = [self._bonafide_trial(split, *clip) for clip in task.result()]
+            done, total = sum(map(len, made.values())), sum(count for *_, count in tasks.values())
+            self.progress(f"bona fide {done}/{total}: {name} gave {len(made[split, name])} of {count} clips")
+        return [trial for split, name, _ in tasks.values() for trial in made[split, name]]
+
+    def prepare_engines(self) -> dict[str, Engine]:
+        names = self.recipe.engines
+        reasons = dict.fromkeys(names - set(ENGINES), "this version has no such engine")
+        known = [name for name in ENGINES if name in names]
+        if known:
+            reasons |= engines_room.prepare(known, self.cache, self.progress)
+        for name, reason in sorted(reasons.items()):
+            if reason:
+                self._lack(name, reason)
+        return {name: ENGINES[name] for name in known if not reasons.get(name)}
+
+    def make_spoof(self, pool: ProcessPoolExecutor, planned: Sequence[Trial], workers: int) -> list[Trial]:
+        """Let the engines speak, and harmonise each clip while they go on with the next."""
+        durations = {trial.id: clip_duration_s(self.root / trial.audio) for trial in planned}
+        todo = {trial.id: trial for trial in planned if not durations[trial.id]}
+        if len(todo) < len(planned):
+            self.progress(f"spoof: {len(planned) - len(todo)} clips are there from an earlier run")
+        failures: dict[str, list[str]] = defaultdict(list)
+        tasks: dict[Future[float], str] = {}
+        jobs = [self._job(trial) for trial in todo.values()]
+        for result in engines_room.run(jobs, self.cache, workers, self.progress):
+            trial = todo[result.id]
+            if result.ok:
+                source = trial.source_utterance or trial.id
+                made = self._job(trial).out
+                task = pool.submit(make_spoof_clip, made, self.root / trial.audio, source, self.seed)
+                tasks[task] = trial.id
+            else:
+                failures[trial.system].append(result.reason)
+        for task in as_completed(tasks):
+            durations[tasks[task]] = task.result()
+            if not task.result():
+                failures[todo[tasks[task]].system].append("not 1.2 to 10 s of speech")
+        for system, reasons in sorted(failures.items()):
+            reason, _ = Counter(reasons).most_common(1)[0]
+            self._lack(f"{system} clips", f"{len(reasons)} left out, mostly because: {reason}")
+        return [replace(trial, duration_s=durations[trial.id]) for trial in planned if durations[trial.id]]
+
+    def require_minimum(self, trials: Sequence[Trial]) -> None:
+        short = []
+        for split, (speakers, systems) in MINIMUM.items():
+            people = {trial.speaker for trial in trials if trial.split == split and trial.is_bonafide}
+            machines = {trial.system for trial in trials if trial.split == split} - {""}
+            if len(people) < speakers:
+                short.append(f"{split} has {len(people)} speakers and needs {speakers}")
+            if len(machines) < systems:
+                short.append(f"{split} has {len(machines)} systems and needs {systems}")
+        if short:
+            reasons = "; ".join(f"{name}: {reason}" for name, reason in self.missing.items())
+            raise CorpusError(
+                f"too little for a fair comparison: {'; '.join(short)}. Not to be had: "
+                f"{reasons or 'nothing'}. Check the network and run again: what was made is kept"
+            )
+
+    def provenance(
+        self, debs: packages.DebResult, engines: Mapping[str, Engine], trials: Sequence[Trial]
+    ) -> dict[str, object]:
+        licences = {package: source.licence for source in SPEAKERS.values() for package in source.packages}
+        used = {trial.system for trial in trials}
+        counts: dict[str, Counter[str]] = defaultdict(Counter)
+        for trial in trials:
+            counts[trial.split][trial.system or trial.label] += 1
+        return {
+            "corpus": self.corpus,
+            "seed": self.seed,
+            "version": _VERSION,
+            "ringtrue": __version__,
+            "packages": {
+                name: {"version": deb.version, "sha256": deb.sha256, "licence": licences.get(name, "")}
+                for name, deb in debs.had.items()
+            },
+            "engines": {
+                name: {"source": engine.source, "licence": engine.licence, "neural": engine.neural}
+                for name, engine in engines.items()
+                if name in used
+            },
+            "harmonised": {
+                "band_hz": chain.BAND_HZ,
+                "level_db": chain.LEVEL_DB,
+                "noise_db": chain.NOISE_DB,
+                "margin_s": chain.MARGIN_S,
+                "codecs": chain.CODECS,
+            },
+            "counts": {split: dict(sorted(systems.items())) for split, systems in counts.items()},
+            "missing": self.missing,
+        }
+
+    def _bonafide_trial(self, split: str, utterance: Utterance, duration_s: float) -> Trial:
+        source = SPEAKERS[utterance.speaker]
+        return Trial(
+            id=utterance.name,
+            audio=audio_path(split, "", utterance.name),
+            label="bonafide",
+            speaker=utterance.speaker,
+            language=utterance.language,
+            transcript=utterance.text,
+            source_utterance=utterance.name,
+            codec=chain.codec_of(utterance.name, self.seed),
+            split=split,
+            corpus=self.corpus,
+            source=source.packages[0],
+            licence=source.licence,
+            duration_s=duration_s,
+        )
+
+    def _job(self, trial: Trial) -> Job:
+        human = trial.source_utterance
+        return Job(
+            id=trial.id,
+            engine=trial.system,
+            voice=voice_of(trial),
+            language=trial.language,
+            text=trial.transcript,
+            source_wave=self.raw / f"{human}.wav" if human else None,
+            out=self.raw / f"{trial.id}.wav",
+            seed=stable_int(self.seed, trial.id) % 2**31,
+        )
+
+    def _lack(self, name: str, reason: str) -> None:
+        self.missing[name] = reason
+        self.progress(f"{name}: {reason}; going on without")
+
+
+def _claim(root: Path, identity: dict[str, object]) -> None:
+    """Mark the folder as ours, or refuse one that holds anything else: nothing is ever overwritten."""
+    marker = root / "build.json"
+    if marker.is_file():
+        with contextlib.suppress(ValueError):
+            if json.loads(marker.read_text(encoding="utf-8")) == identity:
+                return
+        raise CorpusError(
+            f"{root} holds a corpus that was built with other settings or by another version; wanted is "
+            f"{identity}. Delete that folder or choose another"
+        )
+    if root.is_dir() and any(root.iterdir()):
+        raise CorpusError(f"{root} is not empty and not a starter corpus: choose another folder")
+    write_json(marker, identity)
+
+
+def _complete(manifest: Path) -> list[Trial]:
+    if not manifest.is_file():
+        return []
+    trials = read_manifest(manifest)
+    if all(Path(trial.audio).is_file() for trial in trials):
+        return trials
+    manifest.unlink()  # clips were deleted: make them again, and until then let nobody take it for complete
+    return []
+
+
+@contextlib.contextmanager
+def _processes(workers: int) -> Iterator[ProcessPoolExecutor]:
+    # Spawned, not forked: a caller that has loaded torch runs threads, whose locks a fork would copy.
+    spawn = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, mp_context=spawn, initializer=end_with_parent)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,108 @@
+"""One recording of a person or from an engine -> one finished clip of the corpus, in a worker process."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from ringtrue.audio import load
+from ringtrue.data.corpora.starter import harmonise as chain
+from ringtrue.data.corpora.starter.human import Utterance
+from ringtrue.data.corpora.starter.plan import audio_path
+from ringtrue.errors import AudioError
+from ringtrue.files import atomic_path
+
+
+def make_human_clips(
+    candidates: Sequence[Utterance], count: int, root: Path, split: str, raw: Path, seed: int
+) -> list[tuple[Utterance, float]]:
+    """Make the clips of one speaker.
+
+    Args:
+        candidates: Recordings in order of preference.
+        count: Clips wanted.
+        root: The corpus's folder.
+        split: The speaker's split.
+        raw: Where the vocoders will look for the trimmed recordings.
+        seed: The corpus's seed.
+
+    Returns:
+        The recordings that were used, with the durations of their clips in seconds; at most `count`.
+    """
+    made: list[tuple[Utterance, float]] = []
+    for utterance in candidates:
+        if len(made) == count:
+            break
+        clip = root / audio_path(split, "", utterance.name)
+        waiting = raw / f"{utterance.name}.wav"
+        duration_s = clip_duration_s(clip) if waiting.is_file() else 0.0
+        if not duration_s:
+            try:
+                speech = chain.to_level(chain.trim(load(utterance.path).samples))
+            except AudioError:
+                continue  # one unreadable file in a package of hundreds
+            if not chain.is_speech(speech):
+                continue
+            _write(waiting, speech)
+            duration_s = _write(clip, chain.harmonise(speech, utterance.name, seed))
+        made.append((utterance, duration_s))
+    return made
+
+
+def make_spoof_clip(made: Path, clip: Path, source: str, seed: int) -> float:
+    """Harmonise what an engine wrote, and delete the original.
+
+    Args:
+        made: The engine's wave, at any rate.
+        clip: The FLAC to write.
+        source: What the codec and the noise are drawn from.
+        seed: The corpus's seed.
+
+    Returns:
+        The clip's duration in seconds; 0 when what was made is not usable speech.
+    """
+    try:
+        speech = chain.trim(load(made).samples)
+    except AudioError:
+        return 0.0
+    finally:
+        made.unlink(missing_ok=True)
+    if not chain.is_speech(speech):
+        return 0.0
+    return _write(clip, chain.harmonise(speech, source, seed))
+
+
+def end_with_parent() -> None:
+    """Make a worker process end when its parent is killed, or it would wait for work for ever."""
+    if parent := multiprocessing.parent_process():
+
+        def watch() -> None:
+            parent.join()
+            os._exit(1)
+
+        threading.Thread(target=watch, daemon=True).start()
+
+
+def _write(path: Path, samples: chain.Samples) -> float:
+    import soundfile
+
+    with atomic_path(path) as temporary:
+        soundfile.write(temporary, samples, chain.RATE_HZ, subtype="PCM_16")
+    return len(samples) / chain.RATE_HZ
+
+
+def clip_duration_s(path: Path) -> float:
+    """Give a clip's duration.
+
+    Args:
+        path: A clip that may not have been made yet.
+
+    Returns:
+        Seconds; 0 where there is no file.
+    """
+    import soundfile
+
+    return float(soundfile.info(path).duration) if path.is_file() else 0.0

@@ -1,0 +1,113 @@
+"""A scorer and Trials -> one score a trial, window by window; a bad recording costs only itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ringtrue.data.trials import Trial
+from ringtrue.errors import AudioError
+from ringtrue.files import write_text
+from ringtrue.windows import split
+
+ScoreBatch = Callable[[NDArray[np.float32]], NDArray[np.float64]]
+"""Windows `(B, WINDOW)` in, scores `(B,)` out, higher = more likely bona fide."""
+
+Load = Callable[[Trial], NDArray[np.float32]]
+_BATCH = 16  # windows scored at once: enough to fill a core, little enough to stay in its cache
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One trial's outcome: a score, or the reason why there is none."""
+
+    trial: Trial
+    score: float = float("nan")
+    error: str = ""
+
+
+def score_trials(score_batch: ScoreBatch, trials: Sequence[Trial], load: Load) -> Iterator[Scored]:
+    """Score trials in order; a trial's score is the mean over its windows.
+
+    Windows of neighbouring trials share batches, which changes no score: every model here treats the
+    clips of a batch apart.
+
+    Args:
+        score_batch: The model.
+        trials: What to score.
+        load: Reads a trial's `(T,)` wave; an `AudioError` from it becomes that trial's outcome.
+
+    Yields:
+        One outcome a trial, in order, as soon as it is known.
+    """
+    waiting: list[tuple[Trial, int, str]] = []  # trial, its number of windows, error
+    windows: list[NDArray[np.float32]] = []
+    for trial in trials:
+        try:
+            _, cut = split(load(trial))
+            waiting.append((trial, len(cut), ""))
+            windows.extend(cut)
+        except AudioError as error:
+            waiting.append((trial, 0, str(error)))
+        if len(windows) >= _BATCH:
+            yield from _settle(score_batch, waiting, windows)
+            waiting, windows = [], []
+    yield from _settle(score_batch, waiting, windows)
+
+
+def score_resumably(
+    score_batch: ScoreBatch, trials: Sequence[Trial], load: Load, journal: Path
+) -> Iterator[Scored]:
+    """Score trials as `score_trials` does, keeping a journal, so that a killed run goes on where it was.
+
+    Args:
+        score_batch: The model.
+        trials: What to score.
+        load: Reads a trial's wave.
+        journal: A file of JSON lines, appended to; the caller deletes it when the scores are written. It must
+            belong to one model: name it by the model's hash.
+
+    Yields:
+        One outcome a trial: those of the journal first, then the others in order.
+    """
+    done = _read_journal(journal)
+    journal.parent.mkdir(parents=True, exist_ok=True)
+    yield from (Scored(trial, done[trial.id]) for trial in trials if trial.id in done)
+    todo = [trial for trial in trials if trial.id not in done]
+    with open(journal, "a", encoding="utf-8") as file:
+        for scored in score_trials(score_batch, todo, load):
+            if not scored.error:
+                file.write(json.dumps({"id": scored.trial.id, "score": scored.score}) + "\n")
+                file.flush()
+            yield scored
+
+
+def _settle(
+    score_batch: ScoreBatch, waiting: list[tuple[Trial, int, str]], windows: list[NDArray[np.float32]]
+) -> Iterator[Scored]:
+    batches = [np.stack(windows[i : i + _BATCH]) for i in range(0, len(windows), _BATCH)]
+    scores = np.concatenate([score_batch(batch) for batch in batches]) if batches else np.empty(0)
+    at = 0
+    for trial, count, error in waiting:
+        if error:
+            yield Scored(trial, error=error)
+        else:
+            yield Scored(trial, float(np.mean(scores[at : at + count], dtype=np.float64)))
+        at += count
+
+
+def _read_journal(journal: Path) -> dict[str, float]:
+    """Read what an earlier run scored; a last line cut short by a kill is dropped from the file."""
+    if not journal.exists():
+        return {}
+    text = journal.read_text(encoding="utf-8")
+    whole = text[: text.rfind("\n") + 1]
+    if whole != text:
+        write_text(journal, whole)
+    rows = [json.loads(line) for line in whole.splitlines()]
+    return {row["id"]: row["score"] for row in rows}

@@ -1,0 +1,130 @@
+"""A checkpoint -> one ONNX file with features inside and everything a verdict needs; refused unless outputs agree."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ringtrue.errors import CheckpointError, require
+from ringtrue.files import atomic_path, sha256_file
+from ringtrue.models import checkpoint
+from ringtrue.windows import WINDOW
+
+METADATA_KEY = "ringtrue"
+TOLERANCE = 1e-4  # largest difference of a logit between torch and ONNX Runtime
+_LENGTHS = (1_600, 16_000, 40_123, WINDOW)  # samples at which they are compared
+
+
+def export_onnx(source: str | Path, target: str | Path) -> Path:
+    """Write a checkpoint as ONNX: waves `(B, T)` in, ``logits`` `(B, K)` and ``frame_logits`` `(B, K, L)` out.
+
+    Args:
+        source: A checkpoint that `ringtrue train` wrote.
+        target: The ``.onnx`` file to write.
+
+    Returns:
+        The target.
+
+    Raises:
+        CheckpointError: The checkpoint is unfit, or ONNX Runtime's outputs differ from torch's.
+        MissingExtraError: torch or onnx is absent.
+    """
+    torch = require("torch", "train")
+    onnx = require("onnx", "train")
+    require("onnxscript", "train")
+    built, card = checkpoint.load(source)
+    model: Any = built
+
+    class Detector(torch.nn.Module):  # type: ignore[misc, name-defined]
+        """Both heads in one pass, so that the timeline costs nothing extra."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, wave):  # type: ignore[no-untyped-def]
+            evidence = self.model.evidence(wave)
+            return self.model.head(self.model.pooled(evidence)), self.model.frame_head(evidence)
+
+    graph = Detector().eval()
+    example = torch.zeros(2, 16_000)
+    model.features.as_convolution = True
+    shapes = ({0: torch.export.Dim("batch"), 1: torch.export.Dim("samples", min=1_000)},)
+    with _quiet(), atomic_path(target) as temporary:
+        program = torch.onnx.export(
+            graph,
+            (example,),
+            dynamo=True,
+            dynamic_shapes=shapes,
+            verbose=False,
+            input_names=["wave"],
+            output_names=["logits", "frame_logits"],
+        )
+        proto = program.model_proto
+        header = asdict(card) | {"checkpoint_sha256": sha256_file(source)}
+        onnx.helper.set_model_props(proto, {METADATA_KEY: json.dumps(header, sort_keys=True)})
+        onnx.save(proto, str(temporary))
+        model.features.as_convolution = False
+        _compare(torch, graph, temporary)
+    return Path(target)
+
+
+def export_pth(source: str | Path, target: str | Path) -> Path:
+    """Write a checkpoint's weights as a plain state dict that ``torch.load(..., weights_only=True)`` reads.
+
+    Args:
+        source: A checkpoint that `ringtrue train` wrote.
+        target: The ``.pth`` file to write.
+
+    Returns:
+        The target.
+
+    Raises:
+        CheckpointError: The checkpoint is unfit.
+    """
+    torch = require("torch", "train")
+    model, _ = checkpoint.load(source)
+    with atomic_path(target) as temporary:
+        torch.save(model.state_dict(), temporary)
+    return Path(target)
+
+
+def _compare(torch, graph, path: Path) -> None:  # type: ignore[no-untyped-def]
+    """Refuse a graph whose outputs are not torch's, on noise of several lengths and levels."""
+    runtime = require("onnxruntime", "train")
+    session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    rng = np.random.default_rng(0)
+    for count, length in enumerate(_LENGTHS, start=1):
+        wave = (0.1 * rng.standard_normal((count, length)).cumsum(axis=1) / 50).astype(np.float32)
+        with torch.inference_mode():
+            expected = graph(torch.from_numpy(wave))
+        for name, ours, theirs in zip(
+            ("logits", "frame_logits"), session.run(None, {"wave": wave}), expected, strict=True
+        ):
+            error = float(np.abs(ours - theirs.numpy()).max())
+            if not error <= TOLERANCE:
+                raise CheckpointError(
+                    f"not exported: {name} of ONNX Runtime and torch differ by {error:.2g} at {length} samples; "
+                    f"accepted: {TOLERANCE:g}"
+                )
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's own progress and deprecation chatter from the user."""
+    with warnings.catch_warnings(), contextlib.redirect_stdout(None):
+        warnings.simplefilter("ignore")
+        previous = logging.root.manager.disable
+        logging.disable(logging.WARNING)
+        try:
+            yield
+        finally:
+            logging.disable(previous)

@@ -1,0 +1,225 @@
+"""(B, T) waves -> frame evidence -> embedding -> logits: the light student that is the whole shipped detector.
+
+    wave -> log filterbank -> trunk (TCN or ResNet) at 50 Hz -> evidence e_t -> attentive statistics -> z -> logits
+
+The narrow evidence layer is where an adversary or a decorrelation may act: the trunk must be free to know the
+phone, because vocoder artefacts are phone-conditional, but what leaves it should not carry the words.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from ringtrue.models.features import FrontEnd, LogFilterbank
+from ringtrue.models.layers import AttentiveStatistics, ChannelNorm, SqueezeExcite
+
+Trunk = Literal["tcn", "resnet"]
+Size = Literal["XS", "S", "M"]
+
+
+@dataclass(frozen=True)
+class _Widths:
+    """What a size means; parameters come to 0.10, 0.28 and 0.50 million."""
+
+    stem: tuple[int, int]  # TCN: channels of the two stem convolutions
+    channels: int  # TCN: D of the residual blocks
+    blocks: int
+    images: tuple[int, int, int]  # ResNet: channels of its three stages
+    tap: int
+    evidence: int
+    embedding: int
+
+
+_INNER = 240  # inner width of every temporal block
+
+_SIZES: dict[str, _Widths] = {
+    "XS": _Widths((8, 12), 40, 4, (16, 26, 40), 48, 16, 32),
+    "S": _Widths((16, 24), 72, 6, (24, 42, 66), 96, 16, 64),
+    "M": _Widths((16, 24), 96, 8, (32, 58, 88), 128, 24, 64),
+}
+
+
+class ProsodyEncoder(nn.Module):
+    """The Prosody Encoder: a small convolutional detector with frame evidence.
+
+    Args:
+        trunk: ``"tcn"`` or ``"resnet"``.
+        size: ``"XS"``, ``"S"`` or ``"M"``.
+        front_end: ``"mel"``, ``"lfb"`` or ``"dual"``; see `LogFilterbank`.
+        num_classes: K. A detector has 2 (spoof, bona fide), a tracer one per system.
+        dropout: Share of trunk activations dropped while training, in [0, 1).
+    """
+
+    def __init__(
+        self,
+        trunk: Trunk = "tcn",
+        size: Size = "S",
+        front_end: FrontEnd = "dual",
+        num_classes: int = 2,
+        dropout: float = 0.1,
+    ):
+        super().__init__()
+        widths = _SIZES[size]
+        self.features = LogFilterbank(front_end)
+        build = {"tcn": _TemporalTrunk, "resnet": _ResidualTrunk}[trunk]
+        self.trunk = build(self.features.channels, self.features.bands, widths, dropout)
+        self.to_evidence = nn.Sequential(
+            nn.Conv1d(widths.tap, widths.evidence, 1), ChannelNorm(widths.evidence)
+        )
+        self.pool = AttentiveStatistics(widths.evidence, hidden=widths.embedding)
+        self.to_embedding = nn.Sequential(
+            nn.Linear(2 * widths.evidence, widths.embedding), nn.SiLU(), nn.LayerNorm(widths.embedding)
+        )
+        self.frame_head = nn.Conv1d(widths.evidence, num_classes, 1)
+        self.head = nn.Linear(widths.embedding, num_classes)
+        self.evidence_dim = widths.evidence
+        self.num_features = widths.embedding
+        self.num_classes = num_classes
+
+    def evidence(self, wave: Tensor) -> Tensor:
+        """Compute frame evidence.
+
+        Args:
+            wave: `(B, T)`, 16 kHz, T at least 400.
+
+        Returns:
+            `(B, D, L)` at 50 Hz: frame i is centred on sample 200 + 320 i.
+        """
+        out: Tensor = self.to_evidence(self.trunk(self.features(wave)))
+        return out
+
+    def pooled(self, evidence: Tensor) -> Tensor:
+        """Pool frame evidence `(B, D, L)` to embeddings `(B, D)`."""
+        out: Tensor = self.to_embedding(self.pool(evidence))
+        return out
+
+    def embed(self, wave: Tensor) -> Tensor:
+        """Compute embeddings `(B, D)` of waves `(B, T)`."""
+        return self.pooled(self.evidence(wave))
+
+    def frame_logits(self, wave: Tensor) -> Tensor:
+        """Compute logits of every frame: waves `(B, T)` to `(B, K, L)`."""
+        out: Tensor = self.frame_head(self.evidence(wave))
+        return out
+
+    def forward(self, wave: Tensor) -> Tensor:
+        """Compute logits of every clip: waves `(B, T)` to `(B, K)`."""
+        out: Tensor = self.head(self.embed(wave))
+        return out
+
+    def reset_head(self, num_classes: int) -> None:
+        """Replace both heads by fresh ones for another task.
+
+        Args:
+            num_classes: The new K.
+        """
+        self.num_classes = num_classes
+        self.head = nn.Linear(self.num_features, num_classes)
+        self.frame_head = nn.Conv1d(self.evidence_dim, num_classes, 1)
+
+
+class _TemporalTrunk(nn.Module):
+    """2-D stem, then dilated depthwise-separable residual blocks at 50 Hz; receptive field of S: 2.5 s."""
+
+    def __init__(self, channels: int, bands: int, widths: _Widths, dropout: float):
+        super().__init__()
+        first, second = widths.stem
+        self.stem = nn.Sequential(
+            nn.Conv2d(channels, first, 3, stride=(2, 1), padding=1),
+            ChannelNorm(first),
+            nn.SiLU(),
+            nn.Conv2d(first, first, 3, stride=2, padding=1, groups=first),
+            nn.Conv2d(first, second, 1),
+            ChannelNorm(second),
+            nn.SiLU(),
+        )
+        self.to_frames = nn.Conv1d(second * (bands // 4), widths.channels, 1)
+        self.blocks = nn.ModuleList(
+            [_TemporalBlock(widths.channels, 2 ** (index % 6), dropout) for index in range(widths.blocks)]
+        )
+        last = widths.blocks - 1
+        self.taps = (last // 3, 2 * last // 3, last)  # blocks whose outputs are aggregated
+        self.aggregate = nn.Sequential(
+            nn.Conv1d(len(self.taps) * widths.channels, widths.tap, 1), ChannelNorm(widths.tap), nn.SiLU()
+        )
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Map `(B, C, F, L)` at 100 Hz to `(B, D, L)` at 50 Hz."""
+        frames = self.to_frames(self.stem(image).flatten(1, 2))
+        heard = []
+        for index, block in enumerate(self.blocks):
+            frames = block(frames)
+            if index in self.taps:
+                heard.append(frames)
+        out: Tensor = self.aggregate(torch.cat(heard, dim=1))
+        return out
+
+
+class _TemporalBlock(nn.Module):
+    def __init__(self, channels: int, dilation: int, dropout: float):
+        super().__init__()
+        self.path = nn.Sequential(
+            nn.Conv1d(channels, channels, 5, padding=2 * dilation, dilation=dilation, groups=channels),
+            ChannelNorm(channels),
+            nn.Conv1d(channels, _INNER, 1),
+            nn.SiLU(),
+            nn.Conv1d(_INNER, channels, 1),
+            SqueezeExcite(channels),
+            nn.Dropout(dropout),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = x + self.path(x)
+        return out
+
+
+class _ResidualTrunk(nn.Module):
+    """Pre-activation 2-D residual stages that halve frequency; time is halved once, to 50 Hz."""
+
+    def __init__(self, channels: int, bands: int, widths: _Widths, dropout: float):
+        super().__init__()
+        first, second, third = widths.images
+        self.stem = nn.Conv2d(channels, first, 3, stride=2, padding=1)
+        self.stages = nn.Sequential(
+            _ResidualBlock(first, first, 1, dropout),
+            _ResidualBlock(first, second, 2, dropout),
+            _ResidualBlock(second, second, 1, dropout),
+            _ResidualBlock(second, third, 2, dropout),
+            _ResidualBlock(third, third, 1, dropout),
+        )
+        self.to_tap = nn.Sequential(
+            nn.Conv1d(third * (bands // 8), widths.tap, 1), ChannelNorm(widths.tap), nn.SiLU()
+        )
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Map `(B, C, F, L)` at 100 Hz to `(B, D, L)` at 50 Hz."""
+        out: Tensor = self.to_tap(self.stages(self.stem(image)).flatten(1, 2))
+        return out
+
+
+class _ResidualBlock(nn.Module):
+    def __init__(self, channels: int, out_channels: int, frequency_stride: int, dropout: float):
+        super().__init__()
+        self.path = nn.Sequential(
+            ChannelNorm(channels),
+            nn.SiLU(),
+            nn.Conv2d(channels, out_channels, 3, stride=(frequency_stride, 1), padding=1),
+            ChannelNorm(out_channels),
+            nn.SiLU(),
+            nn.Conv2d(out_channels, out_channels, 3, padding=1),
+            SqueezeExcite(out_channels),
+            nn.Dropout(dropout),
+        )
+        self.skip = (
+            nn.Identity()
+            if channels == out_channels and frequency_stride == 1
+            else nn.Conv2d(channels, out_channels, 1, stride=(frequency_stride, 1))
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.skip(x) + self.path(x)
+        return out

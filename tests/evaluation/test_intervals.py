@@ -1,0 +1,165 @@
+"""Bootstrap intervals: exact weights, the law of the draws, coverage, and a published interval."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ringtrue.errors import ScoresError
+from ringtrue.evaluation.intervals import _Ladder, _Resampling, eer_difference_interval, eer_interval
+from ringtrue.evaluation.metrics import eer
+from ringtrue.evaluation.scores import read_scores
+
+CONFORMANCE = Path(__file__).parents[3] / "shared" / "conformance" / "asvspoof2019_la"
+
+
+def speakers(rng: np.random.Generator, count: int, trials: int, shift: float, spread: float = 0.7):
+    """Scores of several speakers, each with an offset of its own, and the speakers' numbers."""
+    names = np.repeat(np.arange(count), trials)
+    return rng.normal(shift, 1, count * trials) + np.repeat(rng.normal(0, spread, count), trials), names
+
+
+def exact_eer(bonafide: list[float], spoof: list[float]) -> Fraction:
+    """The definition in rational numbers: no rounding, the first of equal minima."""
+    points = [(Fraction(0), Fraction(1))]
+    for threshold in sorted({*bonafide, *spoof}):
+        rejected = sum(score <= threshold for score in bonafide)
+        accepted = sum(score > threshold for score in spoof)
+        points.append((Fraction(rejected, len(bonafide)), Fraction(accepted, len(spoof))))
+    frr, far = min(points, key=lambda point: abs(point[0] - point[1]))
+    return (frr + far) / 2
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_draw_equals_the_eer_of_the_repeated_trials(seed: int) -> None:
+    """Weights on presorted scores, with ties that span the search blocks, against actually repeating trials."""
+    rng = np.random.default_rng(seed)
+    bonafide = rng.integers(0, 12 if seed % 2 else 4000, 900).astype(float)
+    spoof = rng.integers(-4, 9 if seed % 2 else 3000, 2450).astype(float)
+    clusters = rng.integers(0, 7, 900), rng.integers(3, 15, 2450)
+    resampling = _Resampling(bonafide, spoof, *clusters)
+    ladder = _Ladder(bonafide, spoof, resampling)
+    for counts in resampling.draw(rng, 2):
+        repeated = [
+            np.repeat(scores, counts[names]).tolist()
+            for scores, names in zip((bonafide, spoof), clusters, strict=True)
+        ]
+        assert ladder.eer(counts) == pytest.approx(float(exact_eer(*repeated)), abs=1e-12)
+
+
+def test_strata_keep_both_classes_and_share_names() -> None:
+    """Names on both sides, on one side and on the other are drawn separately, each as often as there are."""
+    resampling = _Resampling(np.zeros(3), np.zeros(4), ["ann", "bo", "cy"], ["ann", "bo", "tts", "vits"])
+    for counts in resampling.draw(np.random.default_rng(0), 50):
+        shared, human, machine = counts[[0, 1]], counts[2], counts[[3, 4]]
+        assert (shared.sum(), human, machine.sum()) == (2, 1, 2)
+    apart = _Resampling(np.zeros(2), np.zeros(2), None, [0, 1])
+    assert apart.size == 4  # numbered trials are nobody's namesakes
+
+
+def test_own_cluster_for_each_trial_is_the_trial_bootstrap() -> None:
+    rng = np.random.default_rng(3)
+    bonafide, spoof = rng.normal(1, 1, 150), rng.normal(-1, 1, 200)
+    names = np.arange(150), np.arange(150, 350)
+    trial = eer_interval(bonafide, spoof, None, None, np.random.default_rng(5))
+    assert eer_interval(bonafide, spoof, *names, np.random.default_rng(5)) == trial
+    assert trial.estimate == eer(bonafide, spoof)
+    assert trial.low <= trial.estimate <= trial.high
+    assert (trial.bonafide_clusters, trial.spoof_clusters) == (150, 200)
+
+
+def test_same_seed_same_interval_and_wider_level_wider_interval() -> None:
+    rng = np.random.default_rng(0)
+    (bonafide, human), (spoof, machine) = speakers(rng, 15, 20, 1.0), speakers(rng, 15, 20, -1.0)
+    intervals = [
+        eer_interval(bonafide, spoof, human, machine + 99, np.random.default_rng(1), 300, level)
+        for level in (0.95, 0.95, 0.5)
+    ]
+    assert intervals[0] == intervals[1]
+    assert intervals[0].low < intervals[2].low < intervals[2].high < intervals[0].high
+
+
+def test_coverage_of_clusters_and_its_lack_for_single_trials() -> None:
+    """95 % intervals of 30 speakers a side must hold the true EER nearly always; trial intervals do not."""
+    rng = np.random.default_rng(11)
+    truth = eer(*(speakers(rng, 100_000, 1, shift)[0] for shift in (1.0, -1.0)))
+    clustered, single, repeats = 0, 0, 80
+    for _ in range(repeats):
+        (bonafide, human), (spoof, machine) = speakers(rng, 30, 30, 1.0), speakers(rng, 30, 30, -1.0)
+        interval = eer_interval(bonafide, spoof, human, machine + 99, rng, draws=120)
+        clustered += interval.low <= truth <= interval.high
+        interval = eer_interval(bonafide, spoof, None, None, rng, draws=120)
+        single += interval.low <= truth <= interval.high
+    assert clustered / repeats >= 0.85  # 95 %, less four standard errors
+    assert single / repeats <= 0.70
+
+
+def test_few_clusters_are_called_descriptive() -> None:
+    scores = np.random.default_rng(0).normal(size=60)
+    for systems, descriptive in ((9, True), (10, False)):
+        names = np.arange(60) % 20, 100 + np.arange(60) % systems
+        interval = eer_interval(scores, scores - 1, *names, np.random.default_rng(0), 50)
+        assert interval.is_descriptive == descriptive
+    one = eer_interval(scores, scores - 1, np.zeros(60), np.ones(60), np.random.default_rng(0), 50)
+    assert one.low == one.estimate == one.high  # one cluster a side carries no information on spread
+
+
+def test_paired_difference_sees_what_separate_intervals_miss() -> None:
+    rng = np.random.default_rng(4)
+    (bonafide, human), (spoof, machine) = speakers(rng, 20, 40, 0.8), speakers(rng, 20, 40, -0.8)
+    better = bonafide + 0.25, spoof - 0.25
+    pair = (better[0], bonafide), (better[1], spoof)
+    difference = eer_difference_interval(*pair, human, machine + 99, np.random.default_rng(0))
+    assert difference.high < 0
+    assert difference.estimate == eer(*better) - eer(bonafide, spoof)
+    one, other = (
+        eer_interval(*scores, human, machine + 99, np.random.default_rng(0))
+        for scores in (better, (bonafide, spoof))
+    )
+    assert one.high > other.low  # overlapping, though one is plainly better
+    same = eer_difference_interval(
+        (bonafide, bonafide), (spoof, spoof), human, machine, np.random.default_rng(0)
+    )
+    assert (same.estimate, same.low, same.high) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (([1.0], [0.0], ["a", "b"], None), "2 bona fide cluster names for 1 trials"),
+        (([1.0], [], None, None), "no spoof scores"),
+        (([1.0, np.nan], [0.0], None, None), "NaN"),
+    ],
+)
+def test_unfit_input_is_refused(arguments, said: str) -> None:
+    with pytest.raises(ScoresError, match=said):
+        eer_interval(*arguments, np.random.default_rng(0))
+
+
+def test_models_with_different_trials_and_odd_levels_are_refused() -> None:
+    with pytest.raises(ScoresError, match="the same trials"):
+        eer_difference_interval(([1.0], [1.0, 2.0]), ([0.0], [0.0]), None, None, np.random.default_rng(0))
+    with pytest.raises(ScoresError, match="level 95"):
+        eer_interval([1.0], [0.0], None, None, np.random.default_rng(0), level=95)
+
+
+@pytest.mark.skipif(
+    not CONFORMANCE.is_dir(), reason="no ../shared/conformance: published scores are not ours"
+)
+def test_published_interval_of_aasist() -> None:
+    """Trial-level [0.734, 0.968] and by 67 speakers [0.594, 1.235] percent, within Monte Carlo error."""
+    scores = read_scores(CONFORMANCE / "aasist_eval_scores.txt")
+    protocol = (CONFORMANCE / "ASVspoof2019.LA.cm.eval.trl.txt").read_text().splitlines()
+    speaker_of = {line.split()[1]: line.split()[0] for line in protocol}
+    names = np.array([speaker_of[trial] for trial in scores.trials.tolist()])
+    clusters = names[scores.is_bonafide], names[~scores.is_bonafide]
+    rng = np.random.default_rng(0)
+    interval = eer_interval(scores.bonafide, scores.spoof, *clusters, rng)
+    assert interval.low * 100 == pytest.approx(0.594, abs=0.04)
+    assert interval.high * 100 == pytest.approx(1.235, abs=0.06)
+    interval = eer_interval(scores.bonafide, scores.spoof, None, None, rng, draws=500)
+    assert interval.low * 100 == pytest.approx(0.734, abs=0.02)
+    assert interval.high * 100 == pytest.approx(0.968, abs=0.03)

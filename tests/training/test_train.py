@@ -1,0 +1,171 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from ringtrue.errors import CheckpointError, ConfigError, CorpusError
+from ringtrue.models import checkpoint
+from ringtrue.training import train as room
+from ringtrue.training.train import BEST, TrainingError, schedule, train
+
+
+def weights(run):
+    return load_file(run / "last.safetensors") | {f"best/{k}": v for k, v in load_file(run / BEST).items()}
+
+
+def assert_same(left, right):
+    assert left.keys() == right.keys()
+    assert [name for name in left if not torch.equal(left[name], right[name])] == []
+
+
+class Killed(BaseException):
+    """What a test raises where a kill would fall."""
+
+
+def test_a_run_learns_and_keeps_its_best(trials, loader, units, config, tmp_path):
+    lines = []
+    best = train(config(epochs=4), trials, loader, units, tmp_path, progress=lines.append)
+    log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in log] == [4, 8, 12, 16]
+    model, card = checkpoint.load(best)
+    assert card.metrics["dev_eer"] == min(row["dev_eer"] for row in log) < 0.3
+    assert not model.training
+    assert len([line for line in lines if "dev EER" in line]) == 4
+    assert list((tmp_path / "events").iterdir())
+
+
+@pytest.mark.parametrize("killed_in_epoch", [0, 1, 2])
+def test_killed_and_resumed_is_uninterrupted_bit_for_bit(
+    trials, loader, units, config, tmp_path, killed_in_epoch
+):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    train(config(epochs=3), trials, loader, units, whole)
+    calls = 0
+    deadline = [5, 140, 300][killed_in_epoch]
+
+    def deadly(trial):
+        nonlocal calls
+        calls += 1
+        if calls == deadline:
+            raise Killed
+        return loader(trial)
+
+    with pytest.raises(Killed):
+        train(config(epochs=3), trials, deadly, units, broken)
+    train(config(epochs=3), trials, loader, units, broken)
+    assert_same(weights(whole), weights(broken))
+    assert (whole / "log.jsonl").read_text() == (broken / "log.jsonl").read_text()
+
+
+def test_a_finished_run_is_left_alone(trials, loader, units, config, tmp_path):
+    train(config(), trials, loader, units, tmp_path)
+    before = weights(tmp_path)
+
+    def forbidden(trial):
+        raise AssertionError("a finished run read audio again")
+
+    train(config(), trials, forbidden, units, tmp_path)
+    assert_same(before, weights(tmp_path))
+
+
+def test_loader_workers_change_nothing(trials, loader, units, config, tmp_path):
+    runs = [tmp_path / "none", tmp_path / "two"]
+    for run, workers in zip(runs, (0, 2), strict=True):
+        train(config(workers=workers), trials, loader, units, run)
+    assert_same(*(weights(run) for run in runs))
+
+
+def test_another_seed_is_another_run(trials, loader, units, config, tmp_path):
+    for seed in (0, 1):
+        train(config(epochs=1).model_copy(update={"seed": seed}), trials, loader, units, tmp_path / str(seed))
+    left, right = weights(tmp_path / "0"), weights(tmp_path / "1")
+    assert not torch.equal(left["model/head.weight"], right["model/head.weight"])
+
+
+def test_the_adversary_changes_the_encoder_only_through_lambda(trials, loader, units, config, tmp_path):
+    """Lambda 0 leaves the encoder as if there were no adversary; lambda above 0 does not."""
+    for name, strength in (("baseline", 0.0), ("hero", 1.0)):
+        train(config(lambda_adv=strength), trials, loader, units, tmp_path / name)
+    scrambled = replace(
+        units, by_trial={name: (value + 3) % units.count for name, value in units.by_trial.items()}
+    )
+    train(config(lambda_adv=0.0), trials, loader, scrambled, tmp_path / "other units")
+    encoders = [
+        {k: v for k, v in weights(tmp_path / run).items() if k.startswith("model/")}
+        for run in ("baseline", "hero", "other units")
+    ]
+    assert_same(encoders[0], encoders[2])
+    assert any(not torch.equal(encoders[0][key], encoders[1][key]) for key in encoders[0])
+
+
+def test_calibration_comes_from_dev_and_is_in_the_checkpoint(trials, loader, units, config, tmp_path):
+    _, card = checkpoint.load(train(config(epochs=4), trials, loader, units, tmp_path))
+    assert card.calibration["map"]["bonafide_trials"] == 24
+    assert card.calibration["map"]["slope"] > 0
+    assert card.calibration["band"]["lower"] <= card.calibration["band"]["upper"]
+
+
+def test_a_folder_of_another_run_is_refused(trials, loader, units, config, tmp_path):
+    train(config(epochs=1), trials, loader, units, tmp_path)
+    with pytest.raises(ConfigError, match="holds a run with another configuration"):
+        train(config(epochs=2), trials, loader, units, tmp_path)
+
+
+def test_a_damaged_checkpoint_says_what_to_do(trials, loader, units, config, tmp_path):
+    train(config(epochs=1), trials, loader, units, tmp_path)
+    last = tmp_path / "last.safetensors"
+    last.write_bytes(last.read_bytes()[:1000])
+    with pytest.raises(CheckpointError, match="remove it to train from the start"):
+        train(config(epochs=1), trials, loader, units, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("keep", "message"),
+    [
+        (lambda t: t.split != "train" or t.is_bonafide, "0 spoof training trials"),
+        (lambda t: t.split != "train" or not t.is_bonafide, "0 bona fide and"),
+        (lambda t: t.split != "dev" or t.is_bonafide, "no spoof trials"),
+        (lambda t: t.split != "dev" or not t.is_bonafide, "no bona fide trials"),
+    ],
+)
+def test_a_missing_class_stops_before_the_first_step(
+    trials, loader, units, config, tmp_path, keep, message
+):
+    with pytest.raises(CorpusError, match=message):
+        train(config(), [trial for trial in trials if keep(trial)], loader, units, tmp_path)
+
+
+def test_a_loss_that_is_no_number_skips_steps_and_then_stops(
+    trials, loader, units, config, tmp_path, monkeypatch
+):
+    train(config(epochs=1), trials, loader, units, tmp_path / "good")
+    honest, steps = room.detection_loss, 0
+
+    def poisoned(*arguments, bad, **options):
+        nonlocal steps
+        steps += 1
+        loss = honest(*arguments, **options)
+        return loss * float("nan") if steps in bad else loss
+
+    monkeypatch.setattr(room, "detection_loss", lambda *a, **o: poisoned(*a, bad={2, 3}, **o))
+    train(config(epochs=1), trials, loader, units, tmp_path / "skipped")
+    row = json.loads((tmp_path / "skipped" / "log.jsonl").read_text())
+    assert row["skipped"] == 0.5
+    assert all(bool(torch.isfinite(value).all()) for value in weights(tmp_path / "skipped").values())
+
+    steps = 0
+    monkeypatch.setattr(room, "detection_loss", lambda *a, **o: poisoned(*a, bad={6, 7, 8}, **o))
+    with pytest.raises(TrainingError, match="checkpoint of step 4 is kept"):
+        train(config(epochs=2), trials, loader, units, tmp_path / "stopped")
+    assert (tmp_path / "stopped" / "last.safetensors").exists()
+
+
+def test_the_schedule_warms_up_and_falls():
+    factors = np.array([schedule(step, 200, 0.1) for step in range(200)])
+    assert (np.diff(factors[:20]) > 0).all()
+    assert (np.diff(factors[20:]) < 0).all()
+    assert factors.max() == 1.0
+    assert factors[-1] < 0.02
