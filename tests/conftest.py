@@ -6,6 +6,7 @@ import io
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -152,3 +153,50 @@ def speech_path(tmp_path_factory: pytest.TempPathFactory, encode: Callable[..., 
     path = tmp_path_factory.mktemp("speech") / "speech.flac"
     path.write_bytes(encode("flac", make_speechlike(3.0, seed=1)))
     return path
+
+
+# --- one tiny detector, trained on nothing: what a verdict looks like does not depend on skill ---------------
+
+CALIBRATION = {
+    "map": {"slope": 2.0, "offset": 0.5, "prior": 0.5, "bonafide_trials": 40, "spoof_trials": 40},
+    "band": {"lower": -1.0, "upper": 1.0, "rate": 0.05},
+    "bonafide_rejection_rate": 0.05,
+    "spoof_acceptance_rate": 0.05,
+    "measured_on": "40 bona fide and 40 spoof development clips",
+}
+
+
+def make_checkpoint(folder: Path, calibration: dict[str, Any], size: str = "XS") -> Path:
+    """Save an untrained detector with the given calibration."""
+    import torch
+
+    from ringtrue.models import checkpoint
+    from ringtrue.models.registry import create
+
+    torch.manual_seed(0)
+    model = create("prosody_encoder", size=size).eval()
+    card = checkpoint.ModelCard(
+        "tiny", "prosody_encoder", {"size": size}, calibration=calibration, metrics={"dev_eer": 0.5}
+    )
+    path = folder / "tiny.safetensors"
+    checkpoint.save(path, model, card)
+    return path
+
+
+def _exported(folder: Path, calibration: dict[str, Any]) -> Path:
+    from ringtrue.inference.export import export_onnx
+
+    path = make_checkpoint(folder, calibration)
+    return export_onnx(path, path.with_suffix(".onnx"))
+
+
+@pytest.fixture(scope="session")
+def tiny_onnx(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A calibrated detector as ONNX; its checkpoint lies beside it."""
+    return _exported(tmp_path_factory.mktemp("tiny"), CALIBRATION)
+
+
+@pytest.fixture(scope="session")
+def uncalibrated_onnx(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same without a calibration."""
+    return _exported(tmp_path_factory.mktemp("raw"), {})

@@ -312,39 +312,6 @@ def test_stream_equals_load(
     assert (stream.info.sha256, stream.info.native_rate_hz, stream.warnings) == (wave.sha256, rate_hz, ())
 
 
-@settings(max_examples=60, deadline=None)
-@given(
-    count=st.integers(1, 90_000),
-    window=st.integers(1, 70_000),
-    hop=st.integers(500, 70_000),
-    rate_hz=st.sampled_from([8_000, 16_000, 44_100]),
-)
-def test_windows_are_slices_of_the_whole(count: int, window: int, hop: int, rate_hz: int) -> None:
-    source = (np.random.default_rng(count).uniform(-1, 1, count + 5).astype(np.float32), rate_hz)
-    whole = audio.load(source).samples
-    found = list(audio.windows(source, window / 16_000, hop / 16_000))
-    starts = [0]  # by the definition: go on until a window reaches the end
-    while starts[-1] + window < len(whole) and starts[-1] + hop < len(whole):
-        starts.append(starts[-1] + hop)
-    assert [start_s for start_s, _ in found] == [start / 16_000 for start in starts]
-    for start, (_, samples) in zip(starts, found, strict=True):
-        np.testing.assert_array_equal(samples, whole[start : start + window])
-
-
-def test_the_window_that_ends_with_the_recording_is_the_last() -> None:
-    two_seconds = (np.zeros(32_000, np.float32), 16_000)
-    assert [start_s for start_s, _ in audio.windows(two_seconds, 1.0, 0.5)] == [0.0, 0.5, 1.0]
-    assert [start_s for start_s, _ in audio.windows(two_seconds, 1.0, 0.6)] == [0.0, 0.6, 1.2]
-    assert [start_s for start_s, _ in audio.windows(two_seconds, 9.0, 0.5)] == [0.0]
-    assert [start_s for start_s, _ in audio.windows(two_seconds, 0.5, 2.0)] == [0.0]
-
-
-def test_windows_do_not_share_memory(speech_path: Path) -> None:
-    (_, first), (_, second), *_ = audio.windows(speech_path, 1.0, 0.5)
-    first[:] = 0
-    assert np.abs(second).max() > 0
-
-
 @pytest.mark.parametrize("rate_hz", [16_000, 44_100])
 def test_a_part_is_a_slice_of_the_whole(rate_hz: int, speechlike: Callable[..., NDArray]) -> None:
     source = (speechlike(5.0, rate_hz=rate_hz), rate_hz)
@@ -365,8 +332,6 @@ def test_parts_that_do_not_exist_are_refused(
 ) -> None:
     with pytest.raises(AudioError, match=r"start_s|duration_s"):
         audio.load(speech_path, start_s=start_s, duration_s=duration_s)
-    with pytest.raises(AudioError, match="hop_s"):
-        list(audio.windows(speech_path, 1.0, 0.0))
 
 
 # --- warnings -----------------------------------------------------------------------------------------------
@@ -591,10 +556,12 @@ def test_two_hours_are_read_in_bounded_memory(tmp_path: Path) -> None:
         "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024\n"
         "audio.load(sys.argv[1], duration_s=10); before = peak()\n"
         "count = total = 0\n"
-        "for start_s, samples in audio.windows(sys.argv[1], 4.0, 4.0): count += 1; total += len(samples)\n"
+        "with audio.open_stream(sys.argv[1]) as stream:\n"
+        "    for samples in stream: count += 1; total += len(samples)\n"
         "print(count, total, peak() - before)",
         path,
     )
     count, total, growth_mib = done.stdout.split()
-    assert (int(count), int(total)) == (1800, 7200 * 16_000)
+    assert int(count) > 1000
+    assert int(total) == 7200 * 16_000
     assert float(growth_mib) < 20

@@ -31,7 +31,7 @@ def sources_by_codec() -> dict[str, str]:
 @pytest.mark.parametrize("codec", chain.CODECS)
 def test_level_band_peak_and_silence_are_the_same_whatever_came_in(codec, gain):
     given = (gain * speechlike("level")).astype(np.float32)
-    made = chain.harmonise(given, sources_by_codec()[codec], 0)
+    made = chain.harmonise(chain.trim(given), sources_by_codec()[codec], 0)
     assert made.dtype == np.float32
     assert level_db(made) == pytest.approx(chain.LEVEL_DB, abs=0.3)
     assert np.abs(made).max() < 0.99
@@ -60,8 +60,8 @@ def test_trimming_finds_the_words():
     trimmed = chain.trim((np.concatenate([lead, words, tail]) + noise).astype(np.float32))
     margin = 2 * chain.MARGIN_S * 16_000
     assert abs(len(trimmed) - len(words) - margin) < 0.08 * 16_000
-    assert trimmed[0] == 0
-    assert trimmed[-1] == 0
+    made = chain.harmonise(trimmed, sources_by_codec()["none"], 0)
+    assert len(made) == len(trimmed)
 
 
 @pytest.mark.parametrize("length", [0, 1, 399, 400, 16_000])

@@ -14,10 +14,20 @@ from ringtrue.models.frontends import LOG_MEL, frame_count, load_frontend
 def whisper(tmp_path_factory):
     torch.manual_seed(0)
     config = transformers.WhisperConfig(
-        d_model=128, encoder_layers=2, encoder_attention_heads=2, encoder_ffn_dim=96, decoder_layers=1,
-        decoder_attention_heads=2, decoder_ffn_dim=32, vocab_size=64, max_source_positions=1500, pad_token_id=0,
-        bos_token_id=1, eos_token_id=2, decoder_start_token_id=1,
-    )  # fmt: skip
+        d_model=128,
+        encoder_layers=2,
+        encoder_attention_heads=2,
+        encoder_ffn_dim=96,
+        decoder_layers=1,
+        decoder_attention_heads=2,
+        decoder_ffn_dim=32,
+        vocab_size=64,
+        max_source_positions=1500,
+        pad_token_id=0,
+        bos_token_id=1,
+        eos_token_id=2,
+        decoder_start_token_id=1,
+    )
     model = transformers.WhisperModel(config).eval()
     folder = tmp_path_factory.mktemp("whisper")
     model.save_pretrained(folder)
@@ -84,7 +94,9 @@ def test_whisper_is_transformers_whisper(whisper):
 def test_whisper_log_mel_is_transformers_log_mel(whisper):
     ours = load_frontend(str(whisper[1]))
     wave = 0.1 * np.random.default_rng(0).standard_normal(480_000).astype(np.float32)
-    expected = transformers.WhisperFeatureExtractor()(wave, sampling_rate=16_000, return_tensors="pt").input_features
+    expected = transformers.WhisperFeatureExtractor()(
+        wave, sampling_rate=16_000, return_tensors="pt"
+    ).input_features
     assert torch.allclose(ours.log_mel(torch.from_numpy(wave)[None]), expected, atol=2e-4)
 
 
@@ -130,9 +142,15 @@ def test_a_recording_longer_than_whisper_knows_is_refused(whisper):
 @torch.inference_mode()
 def test_self_supervised_encoders_by_folder(tmp_path, kind):
     config = transformers.AutoConfig.for_model(
-        kind, hidden_size=32, num_hidden_layers=3, num_attention_heads=2, intermediate_size=32, conv_dim=[16] * 7,
-        num_conv_pos_embeddings=8, num_conv_pos_embedding_groups=2,
-    )  # fmt: skip
+        kind,
+        hidden_size=32,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        intermediate_size=32,
+        conv_dim=[16] * 7,
+        num_conv_pos_embeddings=8,
+        num_conv_pos_embedding_groups=2,
+    )
     torch.manual_seed(0)
     model = transformers.AutoModel.from_config(config).eval()
     model.save_pretrained(tmp_path)
@@ -162,7 +180,7 @@ def test_the_weights_have_a_name(whisper, tmp_path):
 
 def test_an_unknown_teacher_says_what_is_accepted(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    with pytest.raises(CheckpointError, match="faster-whisper folder with model.bin"):
+    with pytest.raises(CheckpointError, match=r"faster-whisper folder with model\.bin"):
         load_frontend(str(tmp_path / "nothing"))
 
 

@@ -10,7 +10,7 @@ from ringtrue.models import frontends
 from ringtrue.models.registry import MODELS, create
 
 VARIANTS = [
-    dict(trunk=trunk, size=size, front_end=front_end)
+    {"trunk": trunk, "size": size, "front_end": front_end}
     for trunk, (size, front_end) in itertools.product(
         ("tcn", "resnet"), [("XS", "dual"), ("S", "mel"), ("M", "lfb")]
     )
@@ -67,7 +67,9 @@ def test_training_and_evaluation_differ_by_dropout_only():
 @pytest.mark.parametrize("trunk", ["tcn", "resnet"])
 @pytest.mark.parametrize("size", ["XS", "S", "M"])
 def test_sizes_keep_their_parameter_budget(trunk, size):
-    count = sum(parameter.numel() for parameter in create("prosody_encoder", trunk=trunk, size=size).parameters())
+    count = sum(
+        parameter.numel() for parameter in create("prosody_encoder", trunk=trunk, size=size).parameters()
+    )
     assert abs(count - BUDGET[size]) <= 0.1 * BUDGET[size]
 
 

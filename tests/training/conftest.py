@@ -28,9 +28,14 @@ def make_trials():
             system = "" if human else f"{'noise' if split in ('train', 'test_seen') else split}{index % 3}"
             trials.append(
                 Trial(
-                    id=f"{split}-{index}", audio="", label="bonafide" if human else "spoof", split=split,
-                    speaker=f"{split}-{index % 4}", system=system, corpus="toy",
-                )  # fmt: skip
+                    id=f"{split}-{index}",
+                    audio="",
+                    label="bonafide" if human else "spoof",
+                    split=split,
+                    speaker=f"{split}-{index % 4}",
+                    system=system,
+                    corpus="toy",
+                )
             )
     return trials
 
@@ -63,11 +68,16 @@ def config():
                 "model": {"size": "XS"},
                 "content": {"lambda_adv": lambda_adv, "units": 8},
                 "training": {
-                    "epochs": epochs, "steps_per_epoch": 4, "batch_size": 8, "crop_s": 0.5, "workers": workers,
-                    "learning_rate": 3e-3, **training,
+                    "epochs": epochs,
+                    "steps_per_epoch": 4,
+                    "batch_size": 8,
+                    "crop_s": 0.5,
+                    "workers": workers,
+                    "learning_rate": 3e-3,
+                    **training,
                 },
             },
             "test",
-        )  # fmt: skip
+        )
 
     return build

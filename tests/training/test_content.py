@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -74,7 +76,7 @@ def test_frames_without_a_unit_do_not_count():
 def test_the_ramp_waits_then_rises_to_one():
     values = [ramp(progress) for progress in np.linspace(0, 1, 50)]
     assert values[:5] == [0.0] * 5
-    assert all(a <= b for a, b in zip(values[:-1], values[1:], strict=True))
+    assert all(a <= b for a, b in pairwise(values))
     assert values[-1] > 0.999
 
 
@@ -127,7 +129,9 @@ def test_units_do_not_depend_on_machine_speech(trials, loader, tmp_path):
     heard = [trial for trial in trials if trial.split == "train"]
 
     def make(folder, load):
-        return make_units(heard, load, load_frontend("log-mel"), folder, layer=0, count=8, fit_clips=20, seed=0)
+        return make_units(
+            heard, load, load_frontend("log-mel"), folder, layer=0, count=8, fit_clips=20, seed=0
+        )
 
     def louder(trial):
         return loader(trial) if trial.is_bonafide else np.ones(16_000, np.float32)

@@ -131,9 +131,7 @@ def test_a_damaged_checkpoint_says_what_to_do(trials, loader, units, config, tmp
         (lambda t: t.split != "dev" or not t.is_bonafide, "no bona fide trials"),
     ],
 )
-def test_a_missing_class_stops_before_the_first_step(
-    trials, loader, units, config, tmp_path, keep, message
-):
+def test_a_missing_class_stops_before_the_first_step(trials, loader, units, config, tmp_path, keep, message):
     with pytest.raises(CorpusError, match=message):
         train(config(), [trial for trial in trials if keep(trial)], loader, units, tmp_path)
 

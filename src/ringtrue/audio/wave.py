@@ -1,4 +1,4 @@
-"""native blocks -> one 16 kHz mono stream -> Wave, blocks or windows."""
+"""native blocks -> one 16 kHz mono stream -> Wave or blocks."""
 
 from __future__ import annotations
 
@@ -96,30 +96,6 @@ class AudioStream:
             found.append(f"ends early: {decoded_s:.1f} s of {promised_s:.1f} s")
         return tuple(found)
 
-    def windows(self, window_s: float, hop_s: float) -> Iterator[tuple[float, Samples]]:
-        """Cut what is left of the recording into windows; see `windows`.
-
-        Args:
-            window_s: Length of a window in seconds, > 0.
-            hop_s: From the start of one to the start of the next in seconds, > 0.
-
-        Yields:
-            ``(start_s, samples)`` with start_s counted from where the stream stood.
-        """
-        window, hop = _count(window_s, "window_s"), _count(hop_s, "hop_s")
-        kept = np.zeros(0, np.float32)
-        first = start = 0  # where `kept` and the next window begin, in samples
-        for block in self:
-            kept = np.concatenate((kept, block))
-            while first + len(kept) >= start + window:
-                yield start / SAMPLE_RATE_HZ, kept[start - first :][:window].copy()
-                start += hop
-            done = min(start - first, len(kept))
-            kept, first = kept[done:], first + done
-        end = first + len(kept)
-        if start < end and (start == 0 or start - hop + window < end):
-            yield start / SAMPLE_RATE_HZ, kept[start - first :].copy()
-
     def _resampled(self) -> Generator[Samples, None, None]:
         """Bring the mono stream to 16 kHz; soxr gives the same samples however its input is cut."""
         rate_hz = self.info.native_rate_hz
@@ -187,7 +163,7 @@ def open_stream(source: Source) -> AudioStream:
         source: A path, the bytes of a file, an open binary file, or ``(samples (T,) or (T, C), rate_hz)``.
 
     Returns:
-        A context manager with `info`, `warnings`, `windows`, and iteration over 16 kHz blocks.
+        A context manager with `info`, `warnings` and iteration over 16 kHz blocks.
 
     Raises:
         AudioError: It is missing, unreadable, empty, not audio, or beyond the limits.
@@ -250,30 +226,6 @@ def load(source: Source, *, start_s: float = 0.0, duration_s: float | None = Non
         duration_s=len(samples) / SAMPLE_RATE_HZ,
         warnings=warnings,
     )
-
-
-def windows(source: Source, window_s: float, hop_s: float) -> Iterator[tuple[float, Samples]]:
-    """Cut a recording of any length into windows, in memory for one window.
-
-    Windows begin at 0, hop, 2 hop …; the one that reaches the end is the last and may be shorter. Each equals
-    the same slice of ``load(source).samples``, bit for bit.
-
-    Args:
-        source: A path, the bytes of a file, an open binary file, or ``(samples (T,) or (T, C), rate_hz)``.
-        window_s: Length of a window in seconds, > 0.
-        hop_s: From the start of one to the start of the next in seconds, > 0.
-
-    Yields:
-        ``(start_s, samples)``: where the window begins, and ``(N,)`` float32.
-
-    Raises:
-        AudioError: The recording cannot be read as audio.
-
-    >>> [(start_s, len(samples)) for start_s, samples in windows((np.zeros(40_000), 16_000), 2.0, 1.0)]
-    [(0.0, 32000), (1.0, 24000)]
-    """
-    with open_stream(source) as stream:
-        yield from stream.windows(window_s, hop_s)
 
 
 def _count(seconds: float, name: str, least: int = 1) -> int:

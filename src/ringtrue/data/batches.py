@@ -21,7 +21,7 @@ UNIT_STRIDE = 320  # samples between content units; crops start on this grid so 
 FRAME = 400  # samples that the first unit sees
 
 Load = Callable[[Trial], NDArray[np.float32]]
-Augment = Callable[[NDArray[np.float32], np.random.Generator], NDArray[np.float32]]
+Transform = Callable[[NDArray[np.float32], np.random.Generator], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class TrainingBatches:
     crop_s: float
     seed: int
     units: Mapping[str, NDArray[np.int16]] = field(default_factory=dict)
-    augment: Augment | None = None
+    augment: Transform | None = None
     _trees: tuple[_Tree, _Tree] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:

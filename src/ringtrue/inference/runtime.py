@@ -195,6 +195,23 @@ class Detector:
         return ("bona fide" if word == "bonafide" else word), doubts
 
 
+def check(source: Source, model: str | Path | None = None) -> Verdict:
+    """Judge one recording.
+
+    Args:
+        source: A path, bytes, or ``(samples, rate_hz)``. Any length, in bounded memory.
+        model: See `Detector.from_pretrained`. For many recordings, load a `Detector` once.
+
+    Returns:
+        The verdict.
+
+    Raises:
+        AudioError: The source cannot be read as audio.
+        CheckpointError: There is no such model.
+    """
+    return Detector.from_pretrained(model).check(source)
+
+
 def installed_model(name: str) -> Path:
     """Say where an installed model lies.
 

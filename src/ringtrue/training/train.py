@@ -21,7 +21,7 @@ from torch import nn
 
 from ringtrue import __version__
 from ringtrue.config import RunConfig
-from ringtrue.data.batches import Augment, Batch, TrainingBatches
+from ringtrue.data.batches import Batch, TrainingBatches, Transform
 from ringtrue.data.trials import Trial
 from ringtrue.errors import ConfigError, CorpusError, RingtrueError, ScoresError
 from ringtrue.evaluation import calibrate, metrics
@@ -54,7 +54,7 @@ def train(
     units: ContentUnits,
     run: Path,
     *,
-    augment: Augment | None = None,
+    augment: Transform | None = None,
     trained_on: dict[str, Any] | None = None,
     progress: Progress = lambda line: None,
 ) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from ringtrue.audio import AUDIO_SUFFIXES
@@ -33,7 +32,14 @@ def read(root: Path) -> list[Trial]:
         for path in inside:
             name = path.relative_to(root)
             group = name.parts[1] if len(name.parts) > 2 else ""
-            trial = Trial(id=name.as_posix(), audio=str(path), label=label, corpus=root.name)
-            known = {"speaker": group} if label == "bonafide" else {"system": group or "unknown"}
-            trials.append(replace(trial, **known))
+            trials.append(
+                Trial(
+                    id=name.as_posix(),
+                    audio=str(path),
+                    label=label,
+                    speaker=group if label == "bonafide" else "",
+                    system=(group or "unknown") if label == "spoof" else "",
+                    corpus=root.name,
+                )
+            )
     return assign_splits(trials)

@@ -78,7 +78,7 @@ def build(size: str, root: Path, cache: Path, workers: int, progress: Progress, 
         lines = readable_lines(debs.root, work.recipe.languages)
         planned = plan_spoof(work.recipe, human, lines, available, seed, work.corpus)
         work.require_minimum([*human, *planned])
-        spoof = work.make_spoof(pool, planned, workers)
+        spoof = work.make_spoof(pool, human, planned, workers)
     trials = [*human, *spoof]
     work.require_minimum(trials)
     check_disjoint(trials)
@@ -149,7 +149,9 @@ class _Work:
                 self._lack(name, reason)
         return {name: ENGINES[name] for name in known if not reasons.get(name)}
 
-    def make_spoof(self, pool: ProcessPoolExecutor, planned: Sequence[Trial], workers: int) -> list[Trial]:
+    def make_spoof(
+        self, pool: ProcessPoolExecutor, human: Sequence[Trial], planned: Sequence[Trial], workers: int
+    ) -> list[Trial]:
         """Let the engines speak, and harmonise each clip while they go on with the next."""
         durations = {trial.id: clip_duration_s(self.root / trial.audio) for trial in planned}
         todo = {trial.id: trial for trial in planned if not durations[trial.id]}
@@ -157,13 +159,15 @@ class _Work:
             self.progress(f"spoof: {len(planned) - len(todo)} clips are there from an earlier run")
         failures: dict[str, list[str]] = defaultdict(list)
         tasks: dict[Future[float], str] = {}
+        clips = {trial.id: self.root / trial.audio for trial in (*human, *planned)}
         jobs = [self._job(trial) for trial in todo.values()]
         for result in engines_room.run(jobs, self.cache, workers, self.progress):
             trial = todo[result.id]
             if result.ok:
                 source = trial.source_utterance or trial.id
                 made = self._job(trial).out
-                task = pool.submit(make_spoof_clip, made, self.root / trial.audio, source, self.seed)
+                twin = clips.get(trial.source_utterance)
+                task = pool.submit(make_spoof_clip, made, clips[trial.id], source, twin, self.seed)
                 tasks[task] = trial.id
             else:
                 failures[trial.system].append(result.reason)

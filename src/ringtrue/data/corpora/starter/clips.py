@@ -8,6 +8,8 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from ringtrue.audio import load
 from ringtrue.data.corpora.starter import harmonise as chain
 from ringtrue.data.corpora.starter.human import Utterance
@@ -52,24 +54,31 @@ def make_human_clips(
     return made
 
 
-def make_spoof_clip(made: Path, clip: Path, source: str, seed: int) -> float:
+def make_spoof_clip(made: Path, clip: Path, source: str, twin: Path | None, seed: int) -> float:
     """Harmonise what an engine wrote, and delete the original.
 
     Args:
         made: The engine's wave, at any rate.
         clip: The FLAC to write.
         source: What the codec and the noise are drawn from.
+        twin: The finished human clip that it re-synthesises: their lengths will be equal to the sample.
+            None for text-to-speech, which is trimmed as people are.
         seed: The corpus's seed.
 
     Returns:
         The clip's duration in seconds; 0 when what was made is not usable speech.
     """
     try:
-        speech = chain.trim(load(made).samples)
+        speech = load(made).samples
     except AudioError:
         return 0.0
     finally:
         made.unlink(missing_ok=True)
+    if twin is None:
+        speech = chain.trim(speech)
+    else:
+        count = round(clip_duration_s(twin) * chain.RATE_HZ)
+        speech = np.pad(speech[:count], (0, max(0, count - len(speech))))
     if not chain.is_speech(speech):
         return 0.0
     return _write(clip, chain.harmonise(speech, source, seed))

@@ -1,0 +1,125 @@
+"""Every way to name a corpus, on small trees of real files."""
+
+import pytest
+
+from ringtrue.data.corpora import CORPORA, load_corpus, load_samples
+from ringtrue.data.corpora.mlaad_tiny import fetch
+from ringtrue.data.splits import assign_splits
+from ringtrue.data.trials import Trial, check_disjoint, write_manifest
+from ringtrue.errors import CorpusError
+
+
+@pytest.fixture(scope="module")
+def clip(encode, speechlike):
+    return encode("wav", speechlike(0.3))
+
+
+@pytest.fixture
+def mlaad_tiny(tmp_path, clip):
+    """Two languages, 20 texts, 10 systems whose names have spaces, commas and brackets."""
+    for language in ("en", "de"):
+        for text in range(20):
+            paths = [tmp_path / "original" / language / f"book_{text:02d}.wav"]
+            for system in range(10):
+                name = f"Sys. {system} (April 12th, 2025)"
+                paths.append(tmp_path / "fake" / language / name / f"book_{text:02d}.wav")
+            for path in paths:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(clip)
+    return tmp_path
+
+
+def test_mlaad_tiny_is_read_and_split_without_leaks(mlaad_tiny):
+    trials = load_corpus(mlaad_tiny)
+    check_disjoint(trials)
+    splits = {
+        split: [t for t in trials if t.split == split] for split in ("train", "dev", "test", "test_seen")
+    }
+    assert all(splits.values())
+    assert not any(t.is_bonafide for t in splits["test_seen"])
+    assert {t.system for t in splits["test_seen"]} <= {t.system for t in splits["train"]}
+    assert len([t for t in trials if t.is_bonafide]) == 40
+    assert trials[0].language in ("en", "de")
+    assert len(load_samples(trials[0])) == 4_800
+
+
+def test_a_split_is_the_same_every_time_and_for_any_order(mlaad_tiny):
+    trials = load_corpus(mlaad_tiny)
+    again = assign_splits(trials[::-1])
+    assert {t.id: t.split for t in again} == {t.id: t.split for t in assign_splits(trials)}
+    assert {t.id: t.split for t in assign_splits(trials, seed=1)} != {t.id: t.split for t in trials}
+
+
+def test_both_sides_of_a_text_are_on_one_side_of_the_split(mlaad_tiny):
+    """A fake of a training text never tests, and a fake of a test text never trains."""
+    side = {}
+    for trial in load_corpus(mlaad_tiny):
+        place = trial.split.removesuffix("_seen")
+        assert side.setdefault(trial.source_utterance, place) == place
+
+
+def test_speakers_split_where_they_are_known():
+    trials = [
+        Trial(f"{s}-{i}", "", "bonafide", speaker=f"p{s}", source_utterance=f"u{s}-{i}")
+        for s in range(10)
+        for i in range(4)
+    ]
+    trials += [Trial(f"f{i}", "", "spoof", system=f"s{i % 8}", speaker=f"p{i % 10}") for i in range(200)]
+    placed = assign_splits(trials)
+    by_speaker = {}
+    for trial in placed:
+        by_speaker.setdefault(trial.speaker, set()).add(trial.split.removesuffix("_seen"))
+    assert all(len(splits) == 1 for splits in by_speaker.values())
+
+
+def test_a_folder_of_two_labels(tmp_path, clip):
+    for name in [f"bonafide/p{i}/{j}.wav" for i in range(8) for j in range(2)] + [
+        f"spoof/sys {i}/{j}.wav" for i in range(8) for j in range(12)
+    ]:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(clip)
+    (tmp_path / "bonafide" / "notes.txt").write_text("not audio")
+    trials = load_corpus(tmp_path)
+    assert {t.speaker for t in trials if t.is_bonafide} == {f"p{i}" for i in range(8)}
+    assert {t.split for t in trials} >= {"train", "dev", "test"}
+
+
+def test_a_manifest_and_a_folder_with_one(tmp_path, clip):
+    (tmp_path / "a.wav").write_bytes(clip)
+    rows = [
+        Trial("a", "a.wav", "bonafide", split="test"),
+        Trial("b", "a.wav", "spoof", system="s", split="test"),
+    ]
+    write_manifest(tmp_path / "manifest.tsv", rows)
+    assert load_corpus(tmp_path) == load_corpus(tmp_path / "manifest.tsv")
+    assert len(load_samples(load_corpus(tmp_path)[0])) == 4_800
+
+
+def test_what_is_no_corpus_says_what_is(tmp_path):
+    with pytest.raises(CorpusError, match="did you mean 'starter-small'"):
+        load_corpus("starter-smal")
+    with pytest.raises(CorpusError, match=r"has bonafide/ and spoof/<system>/"):
+        load_corpus(tmp_path)
+    (tmp_path / "original").mkdir()
+    (tmp_path / "fake").mkdir()
+    with pytest.raises(CorpusError, match="0 human and 0 machine clips"):
+        load_corpus(tmp_path)
+
+
+def test_a_hub_that_cannot_be_reached_is_one_line(tmp_path, monkeypatch):
+    import huggingface_hub
+
+    def refuse(*arguments, **options):
+        raise ConnectionError("no route\nto the hub")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
+    with pytest.raises(CorpusError, match="cannot be fetched .no route.* HF_TOKEN") as caught:
+        fetch(tmp_path, lambda line: None)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", CORPORA)
+def test_every_corpus_says_what_it_is_and_needs(name):
+    assert CORPORA[name].summary
+    assert CORPORA[name].needs

@@ -1,0 +1,192 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import ringtrue
+from ringtrue.errors import AudioError, CheckpointError
+from ringtrue.inference.evidence import Evidence
+from ringtrue.inference.runtime import Detector
+from ringtrue.windows import HOP, WINDOW, split
+
+
+@pytest.fixture(scope="module")
+def detector(tiny_onnx):
+    return Detector(tiny_onnx)
+
+
+def test_windows_score_alike_alone_and_together(detector, speechlike):
+    _, windows = split(speechlike(15.0))
+    together = detector.score_windows(windows)
+    alone = np.concatenate([detector.score_windows(window[None]) for window in windows])
+    assert np.allclose(together, alone, atol=1e-5)
+
+
+def test_the_score_is_the_mean_over_windows_and_the_llr_its_calibration(detector, speechlike):
+    samples = speechlike(11.0)
+    verdict = detector.check((samples, 16_000))
+    expected = detector.score_windows(split(samples)[1]).mean()
+    assert verdict.score == pytest.approx(expected, abs=1e-6)
+    assert verdict.llr == pytest.approx(2.0 * verdict.score + 0.5)
+
+
+@pytest.mark.parametrize("duration_s", [0.02, 0.5, 4.0, 4.01, 33.3, 100.0])
+def test_the_timeline_covers_the_recording(detector, speechlike, duration_s):
+    samples = speechlike(duration_s)
+    verdict = detector.check((samples, 16_000))
+    assert verdict.segments[0].start_s == 0.0
+    assert verdict.segments[-1].end_s == pytest.approx(len(samples) / 16_000)
+    assert all(a.end_s == b.start_s for a, b in zip(verdict.segments, verdict.segments[1:], strict=False))
+    assert verdict.audio["duration_s"] == pytest.approx(duration_s, abs=1e-3)
+
+
+def test_a_change_in_the_recording_is_where_it_is_in_the_timeline(detector, speechlike):
+    """A long recording's pieces score as their sound does, wherever they are."""
+    first, second = speechlike(12.0, seed=1), speechlike(12.0, seed=2)
+    joined = detector.check((np.concatenate([first, second]), 16_000)).segments
+    alone = detector.check((first, 16_000)).segments
+    assert joined[0].llr == pytest.approx(alone[0].llr, abs=1e-4)
+    assert joined[1].llr == pytest.approx(alone[1].llr, abs=1e-4)
+
+
+def test_a_verdict_is_plain_json(detector, speech_path):
+    verdict = detector.check(speech_path)
+    read = json.loads(json.dumps(verdict.to_dict(), allow_nan=False))
+    assert read["schema"] == 1
+    assert read["decision"] in ("bona fide", "spoof", "inconclusive")
+    assert read["operating_point"]["measured_on"].startswith("40 bona fide")
+    assert read["audio"]["codec"] == "flac" or read["audio"]["container"] == "flac"
+    assert len(read["audio"]["sha256"]) == len(read["model"]["sha256"]) == 64
+
+
+@pytest.mark.parametrize(("score", "decision"), [(-3.0, "spoof"), (0.0, "inconclusive"), (3.0, "bona fide")])
+def test_the_decision_follows_the_band(detector, speechlike, monkeypatch, score, decision):
+    monkeypatch.setattr(detector, "score_windows", lambda windows: np.full(len(windows), score))
+    assert detector.check((speechlike(6.0), 16_000)).decision == decision
+
+
+def test_it_abstains_on_too_little_speech_and_says_so(detector, speechlike, monkeypatch):
+    monkeypatch.setattr(detector, "score_windows", lambda windows: np.full(len(windows), 9.0))
+    for samples in (speechlike(0.4), np.zeros(64_000, np.float32), np.zeros(1, np.float32)):
+        verdict = detector.check((samples, 16_000))
+        assert verdict.decision == "inconclusive"
+        assert any("too little for a decision" in warning for warning in verdict.warnings)
+
+
+def test_narrow_band_is_a_warning(detector, speechlike):
+    wide, narrow = speechlike(4.0), speechlike(4.0, rate_hz=8_000)
+    assert not any("narrow band" in w for w in detector.check((wide, 16_000)).warnings)
+    spectrum = np.fft.rfft(narrow)
+    spectrum[int(3_400 / 4_000 * len(spectrum)) :] = 0
+    telephone = np.fft.irfft(spectrum).astype(np.float32)
+    assert any("narrow band" in w for w in detector.check((telephone, 8_000)).warnings)
+
+
+def test_without_calibration_there_is_a_score_and_no_decision(uncalibrated_onnx, speechlike):
+    verdict = Detector(uncalibrated_onnx).check((speechlike(5.0), 16_000))
+    assert verdict.decision == "inconclusive"
+    assert verdict.llr is None
+    assert np.isfinite(verdict.score)
+    assert any("not calibrated" in warning for warning in verdict.warnings)
+
+
+def test_the_same_sound_in_another_box_gets_the_same_verdict(detector, speechlike, encode):
+    samples = speechlike(5.0)
+    verdicts = [detector.check(encode(kind, samples)) for kind in ("wav24", "flac", "aiff")]
+    assert np.ptp([verdict.llr for verdict in verdicts]) < 0.02
+
+
+def test_memory_does_not_grow_with_the_recording(detector):
+    """Windows are judged as they come: the model never sees more than sixteen at once."""
+    seen = []
+    honest = detector.score_windows
+    sizes = lambda windows: (seen.append(len(windows)), honest(windows))[1]  # noqa: E731
+    detector.score_windows = sizes
+    try:
+        detector.check((np.zeros(WINDOW + 40 * HOP, np.float32), 16_000))
+    finally:
+        del detector.score_windows
+    assert seen == [16, 16, 9]
+
+
+def test_audio_errors_come_through(detector, tmp_path):
+    with pytest.raises(AudioError, match="there is no file"):
+        detector.check(tmp_path / "nothing.wav")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, "no model at"), (b"", "not a whole ONNX model"), (b"nonsense", "not a whole ONNX model")],
+)
+def test_what_is_no_model_is_one_clear_error(tmp_path, content, message):
+    path = tmp_path / "model.onnx"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=message) as caught:
+        Detector(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_foreign_onnx_model_is_refused(tiny_onnx, tmp_path):
+    import onnx
+
+    model = onnx.load(str(tiny_onnx))
+    del model.metadata_props[:]
+    onnx.save(model, str(tmp_path / "foreign.onnx"))
+    with pytest.raises(CheckpointError, match="ringtrue did not write"):
+        Detector(tmp_path / "foreign.onnx")
+
+
+def test_models_are_found_by_name_path_and_variable(tiny_onnx, tmp_path, monkeypatch, speech_path):
+    monkeypatch.setenv("RINGTRUE_CACHE", str(tmp_path))
+    monkeypatch.delenv("RINGTRUE_MODEL", raising=False)
+    with pytest.raises(CheckpointError, match="no model named 'default' is installed: `ringtrue demo`"):
+        Detector.from_pretrained()
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "default.onnx").write_bytes(tiny_onnx.read_bytes())
+    by_default = ringtrue.check(speech_path)
+    assert by_default.llr == Detector.from_pretrained(tiny_onnx).check(speech_path).llr
+    monkeypatch.setenv("RINGTRUE_MODEL", str(tiny_onnx))
+    assert Detector.from_pretrained().sha256 == by_default.model["sha256"]
+
+
+def test_checking_a_file_imports_no_torch(tiny_onnx, speech_path):
+    code = (
+        "import sys, ringtrue\n"
+        "ringtrue.check(sys.argv[1], model=sys.argv[2])\n"
+        "heavy = {'torch', 'transformers', 'sklearn', 'pydantic', 'scipy', 'av', 'matplotlib'}\n"
+        "print(*sorted({m.split('.')[0] for m in sys.modules} & heavy))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(speech_path), str(tiny_onnx)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == ""
+
+
+def test_evidence_does_not_depend_on_how_the_stream_is_cut(speechlike):
+    samples = speechlike(3.0)
+    summaries = []
+    for size in (len(samples), 1_000, 77):
+        evidence = Evidence()
+        for _ in evidence.listen(samples[i : i + size] for i in range(0, len(samples), size)):
+            pass
+        summaries.append(evidence.summary())
+        assert evidence.samples == len(samples)
+    for summary in summaries[1:]:
+        assert summary == pytest.approx(summaries[0], rel=1e-6)
+
+
+def test_evidence_measures_what_is_there():
+    time = np.arange(32_000) / 16_000
+    tone = (0.5 * np.sin(2 * np.pi * 2_000 * time)).astype(np.float32)
+    evidence = Evidence()
+    list(evidence.listen([tone, np.zeros(16_000, np.float32)]))
+    summary = evidence.summary()
+    assert summary["speech_s"] == pytest.approx(2.0, abs=0.02)
+    assert summary["level_db"] == pytest.approx(-9.03, abs=0.1)
+    assert 2_000 <= summary["bandwidth_hz"] < 2_400

@@ -1,0 +1,132 @@
+"""The shape of the house, held by tests: who may import whom, what is public, what stays light."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import ringtrue
+
+SOURCE = Path(ringtrue.__file__).parent
+
+# A room may import the rooms named here, itself, and nothing else of ringtrue.
+FOUNDATIONS = {"errors", "files"}
+MAY_IMPORT = {
+    "errors": set(),
+    "files": set(),
+    "config": {"errors"},
+    "audio": FOUNDATIONS,
+    "windows": {"audio"},
+    "data": {*FOUNDATIONS, "audio", "windows", ""},
+    "models": {*FOUNDATIONS, "audio"},
+    "evaluation": {*FOUNDATIONS, "audio", "windows", "data", "models"},
+    "training": {*FOUNDATIONS, "", "audio", "windows", "config", "data", "models", "evaluation"},
+    "inference": {*FOUNDATIONS, "audio", "windows", "models", "evaluation"},
+}
+NUMPY_ONLY = ["evaluation/metrics.py", "evaluation/calibrate.py"]
+HEAVY = {
+    "torch", "transformers", "sklearn", "scipy", "onnxruntime", "onnx", "soundfile", "soxr", "av", "yaml", "pydantic",
+    "tensorboard", "matplotlib", "huggingface_hub",
+}  # fmt: skip
+# These rooms are about their dependency: to import them is to want it.
+ABOUT = {
+    "torch": {"models/features.py", "models/layers.py", "models/prosody_encoder.py", "models/frontends.py"}
+    | {f"training/{name}.py" for name in ("train", "content", "losses", "state")},
+    "yaml": {"config.py"},
+    "pydantic": {"config.py"},
+}
+
+
+def modules():
+    for path in sorted(SOURCE.rglob("*.py")):
+        yield path.relative_to(SOURCE).as_posix(), ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imported(tree):
+    """Yield every imported module's dotted name, wherever in the file it is imported."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            yield node.module
+            if node.module == "ringtrue":
+                yield from (f"ringtrue.{alias.name}" for alias in node.names if alias.name in MAY_IMPORT)
+
+
+def room_of(name):
+    return name.split("/")[0].removesuffix(".py")
+
+
+def test_imports_point_one_way():
+    wrong = []
+    for name, tree in modules():
+        room = room_of(name)
+        if room not in MAY_IMPORT or name.endswith("starter/engine_worker.py"):
+            continue
+        for module in imported(tree):
+            if module == "ringtrue" or module.startswith("ringtrue."):
+                target = module.removeprefix("ringtrue").removeprefix(".").split(".")[0]
+                if target not in {*MAY_IMPORT[room], room}:
+                    wrong.append(f"{name} imports {module}")
+    assert wrong == []
+
+
+def test_figures_and_calibration_need_numpy_only():
+    for name, tree in modules():
+        if name in NUMPY_ONLY:
+            foreign = {module.split(".")[0] for module in imported(tree)} - set(sys.stdlib_module_names)
+            assert foreign <= {"numpy", "ringtrue"}, name
+
+
+def test_heavy_libraries_are_imported_where_they_are_used():
+    at_top = []
+    for name, tree in modules():
+        top = ast.Module([n for n in tree.body if isinstance(n, ast.Import | ast.ImportFrom)], [])
+        for module in imported(top):
+            library = module.split(".")[0]
+            if library in HEAVY and name not in ABOUT.get(library, ()) and "engine_" not in name:
+                at_top.append(f"{name} imports {library}")
+    assert at_top == []
+
+
+def loaded_by(code):
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys\n{code}\nprint(*{{m.split('.')[0] for m in sys.modules}})"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return set(done.stdout.split())
+
+
+def test_importing_the_package_imports_nothing_heavy():
+    assert loaded_by("import ringtrue, ringtrue.cli") & {*HEAVY, "numpy"} == set()
+
+
+def test_help_imports_nothing_heavy():
+    code = "import ringtrue.cli\ntry: ringtrue.cli.main(['--help'])\nexcept SystemExit: pass"
+    assert loaded_by(code) & {*HEAVY, "numpy"} == set()
+
+
+def test_the_public_api_is_what_the_package_says():
+    assert ringtrue.__all__ == [
+        "Detector", "RingtrueError", "Segment", "Verdict", "__version__", "check", "load_corpus", "metrics",
+    ]  # fmt: skip
+    for name in ringtrue.__all__:
+        assert getattr(ringtrue, name) is not None
+    assert set(ringtrue.__all__) <= set(dir(ringtrue))
+
+
+def test_every_module_opens_with_what_it_does():
+    silent = [name for name, tree in modules() if not ast.get_docstring(tree)]
+    assert silent == []
+
+
+def test_nothing_runs_what_a_file_says():
+    banned = {"eval", "exec", "pickle", "marshal", "shelve", "dill"}
+    found = []
+    for name, tree in modules():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in banned:
+                found.append(f"{name}: {node.func.id}()")
+        found += [f"{name}: {module}" for module in imported(tree) if module in banned]
+    assert found == []
