@@ -13,16 +13,22 @@ SOURCE = Path(ringtrue.__file__).parent
 FOUNDATIONS = {"errors", "files"}
 MAY_IMPORT = {
     "errors": set(),
-    "files": set(),
+    "files": {"errors"},
     "config": {"errors"},
     "audio": FOUNDATIONS,
+    "tensors": FOUNDATIONS,
     "windows": {"audio"},
     "data": {*FOUNDATIONS, "audio", "windows", ""},
-    "models": {*FOUNDATIONS, "audio"},
+    "models": {*FOUNDATIONS, "audio", "windows", "tensors"},
     "evaluation": {*FOUNDATIONS, "audio", "windows", "data", "models"},
-    "training": {*FOUNDATIONS, "", "audio", "windows", "config", "data", "models", "evaluation"},
+    "training": {*FOUNDATIONS, "", "tensors", "audio", "windows", "config", "data", "models", "evaluation"},
     "inference": {*FOUNDATIONS, "audio", "windows", "models", "evaluation"},
+    "pipeline": {*FOUNDATIONS, "", "config", "data", "models", "training", "evaluation", "inference"},
+    "demo": {*FOUNDATIONS, "", "config", "data", "evaluation", "inference", "pipeline"},
+    "cli": {"", "errors", "audio", "config", "data", "evaluation", "inference", "pipeline", "demo", "files"},
 }
+# What a verdict is made of: nothing here may reach for torch or for the training side.
+LIGHT = ["inference/runtime.py", "inference/evidence.py", "inference/verdict.py", "inference/session.py"]
 NUMPY_ONLY = ["evaluation/metrics.py", "evaluation/calibrate.py"]
 HEAVY = {
     "torch", "transformers", "sklearn", "scipy", "onnxruntime", "onnx", "soundfile", "soxr", "av", "yaml", "pydantic",
@@ -77,6 +83,14 @@ def test_figures_and_calibration_need_numpy_only():
         if name in NUMPY_ONLY:
             foreign = {module.split(".")[0] for module in imported(tree)} - set(sys.stdlib_module_names)
             assert foreign <= {"numpy", "ringtrue"}, name
+
+
+def test_a_verdict_needs_no_training_side():
+    for name, tree in modules():
+        if name in LIGHT:
+            rooms = {m.removeprefix("ringtrue.") for m in imported(tree) if m.startswith("ringtrue.")}
+            assert not any(room.startswith(("models", "training", "data", "config")) for room in rooms), name
+            assert {room for room in rooms if room.startswith("evaluation")} <= {"evaluation.calibrate"}, name
 
 
 def test_heavy_libraries_are_imported_where_they_are_used():

@@ -143,11 +143,49 @@ def test_wrong_usage_is_exit_code_two():
     assert "invalid choice: 'chek'" in done.stderr
 
 
-def test_a_closed_pipe_is_no_error(tiny_onnx, speech_path):
-    command = (
-        f"{sys.executable} -m ringtrue check --model {tiny_onnx} {speech_path} {speech_path} | head -c 1"
+def test_a_closed_pipe_is_no_verdict(tiny_onnx, speech_path):
+    command = f"{sys.executable} -m ringtrue check --model {tiny_onnx} {speech_path} | true; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == 141
+    assert done.stderr == ""
+
+
+def test_names_that_no_terminal_can_show(tiny_onnx, speech_path, tmp_path):
+    path = os.fsencode(tmp_path) + b"/\xff\xc5\x99e\xc4\x8d.flac"
+    with open(path, "wb") as file:
+        file.write(speech_path.read_bytes())
+    for more in ([], ["--json"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "ringtrue", "check", "--model", str(tiny_onnx), *more, path],
+            capture_output=True,
+            env={**os.environ, "PYTHONIOENCODING": "ascii"},
+            check=False,
+        )
+        assert done.returncode in (0, 1, 3)
+        assert b".flac" in done.stdout
+        assert done.stderr == b""
+
+
+def test_nothing_is_left_in_the_users_home(tiny_onnx, speech_path, tmp_path):
+    """ONNX Runtime keeps a device id and a store of events unless it is told not to."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("XDG_", "ORT_", "RINGTRUE_"))}
+    subprocess.run(
+        [sys.executable, "-m", "ringtrue", "check", "--model", str(tiny_onnx), str(speech_path)],
+        env={**environment, "HOME": str(tmp_path)},
+        capture_output=True,
+        check=False,
     )
-    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_the_train_extra_the_message_names_it(tiny_onnx, tmp_path):
+    code = (
+        "import sys\nfor name in ('torch', 'yaml', 'pydantic', 'sklearn'): sys.modules[name] = None\n"
+        "from ringtrue.cli import main\nsys.exit(main(['train', 'hero', '--corpus', 'x']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.endswith("pip install 'ringtrue[train]'\n")
     assert "Traceback" not in done.stderr
 
 
@@ -222,7 +260,62 @@ def test_a_wrong_configuration_key_suggests_the_right_one(run, tmp_path, corpus)
     assert "unknown key 'training.epoch'; did you mean 'epochs'?" in err
 
 
-def test_a_full_disk_is_one_line(run, corpus, tiny_onnx):
-    code, _, err = run("score", tiny_onnx, corpus, "--out", "/dev/full/scores.tsv")
+def test_scoring_needs_no_train_extra(corpus, tiny_onnx, tmp_path):
+    code = (
+        "import sys\nfor name in ('torch', 'yaml', 'pydantic', 'sklearn'): sys.modules[name] = None\n"
+        "from ringtrue.cli import main\nsys.exit(main(sys.argv[1:]))"
+    )
+    words = ["score", str(tiny_onnx), str(corpus), "--out", str(tmp_path / "s.tsv")]
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert "8 trials scored" in done.stdout
+
+
+def test_other_recordings_under_the_same_ids_are_scored_anew(
+    run, corpus, tmp_path, tiny_onnx, encode, speechlike
+):
+    out = tmp_path / "scores.tsv"
+    run("score", tiny_onnx, corpus, "--out", out)
+    before = out.read_text()
+    (corpus / "3.flac").write_bytes(encode("flac", speechlike(1.75, seed=77)))
+    run("score", tiny_onnx, corpus, "--out", out)
+    changed = [
+        a.split("\t")[0]
+        for a, b in zip(before.splitlines(), out.read_text().splitlines(), strict=True)
+        if a != b
+    ]
+    assert changed[1:] == ["t3"]  # and the comment line, which names the recordings
+
+
+def test_a_full_disk_is_one_line_and_work_already_done_is_kept(corpus, tiny_onnx, tmp_path):
+    """A limit on file size stands in for a full disk."""
+    out = tmp_path / "scores.tsv"
+    code = (
+        "import resource, signal, sys\nfrom ringtrue.cli import main\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (600, 600))\nsys.exit(main(sys.argv[1:]))"
+    )
+    words = ["score", str(tiny_onnx), str(corpus), "--out", str(out)]
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == "ringtrue: File too large"
+    assert "Traceback" not in done.stderr
+    assert not out.exists()
+    assert cli.main([*words]) == 0
+
+
+def test_one_odd_argument_costs_only_itself(run, decided, speech_path, tmp_path):
+    decided(5.0)
+    (tmp_path / "empty").mkdir()
+    code, out, err = run("check", tmp_path / "empty", "x" * 300, speech_path, "/dev/null")
     assert code == 2
-    assert err.count("\n") == 1
+    assert out.count("BONA FIDE") == 1
+    assert len(err.splitlines()) == 3
+
+
+def test_hidden_files_of_a_folder_are_no_recordings(run, decided, speech_path, tmp_path):
+    decided(5.0)
+    (tmp_path / "a.flac").write_bytes(speech_path.read_bytes())
+    (tmp_path / "._a.flac").write_bytes(b"what another system keeps beside it")
+    code, out, _ = run("check", tmp_path)
+    assert (code, out.count("BONA FIDE")) == (0, 1)

@@ -35,6 +35,8 @@ def test_a_file_is_a_diff_and_the_resolved_whole_reads_back(tmp_path):
         ({"model": {"zzz": 1}}, "accepted: trunk, size, front_end, dropout"),
         ({"model": {"size": "XL"}}, "model.size = 'XL'.*'xs', 's' or 'm'"),
         ({"training": {"batch_size": 7}}, "training.batch_size = 7.*multiple of 2"),
+        ({"training": {"epochs": True}}, "training.epochs = True.*valid integer"),
+        ({"training": {"augment": "off"}}, "training.augment = 'off'.*valid boolean"),
         ({"training": {"epochs": "many"}}, "training.epochs = 'many'.*integer"),
         ({"training": {"learning_rate": float("nan")}}, "training.learning_rate.*finite"),
         ({"name": "../../etc"}, "name = '../../etc'"),
@@ -67,6 +69,9 @@ def test_unknown_files_and_overrides_are_refused():
         load_config("heroo")
     with pytest.raises(ConfigError, match=r"section\.key=value"):
         load_config("hero", ["training.epochs"])
+    with pytest.raises(ConfigError, match="override .* is not readable YAML"):
+        load_config("hero", ["training.epochs=[1"])
+    assert load_config("hero", ["training.learning_rate=1e-4"]).training.learning_rate == 1e-4
     with pytest.raises(ConfigError, match="is a value, not a section"):
         load_config("hero", ["name.first=1"])
 

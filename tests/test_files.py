@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ringtrue.errors import MissingExtraError, require
+from ringtrue.errors import MissingExtraError, RingtrueError, require
 from ringtrue.files import atomic_path, cache_dir, sha256_file, stable_int, write_json, write_text
 
 
@@ -80,3 +80,13 @@ def test_the_cache_is_where_the_user_says(monkeypatch):
 def test_a_missing_extra_is_named():
     with pytest.raises(MissingExtraError, match=r"pip install 'ringtrue\[hub\]'"):
         require("no_such_module_anywhere", "hub")
+
+
+def test_a_pipe_or_a_device_is_not_replaced_by_a_file(tmp_path):
+    import os
+
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path):
+        with pytest.raises(RingtrueError, match="not a regular file"):
+            write_text(path, "x")
+    assert (tmp_path / "pipe").is_fifo()

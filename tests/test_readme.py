@@ -36,6 +36,8 @@ def desk(tmp_path, monkeypatch, encode, speechlike, tiny_onnx):
     (tmp_path / "call.m4a").write_bytes(encode("m4a", speechlike(9.0)))
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "a.mp3").write_bytes(encode("mp3", speechlike(3.0)))
+    rows = [f"t{i}\t{label}\t{i % 7}.5" for i, label in enumerate(["bonafide", "spoof"] * 10)]
+    (tmp_path / "scores.tsv").write_text("\n".join(["trial\tlabel\tscore", *rows]) + "\n")
     return tmp_path
 
 

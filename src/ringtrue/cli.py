@@ -6,7 +6,9 @@ Nothing heavy is imported before a command needs it, so `ringtrue --help` answer
 from __future__ import annotations
 
 import argparse
+import io
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,6 +18,7 @@ from ringtrue import __version__
 from ringtrue.errors import RingtrueError
 
 if TYPE_CHECKING:
+    from ringtrue.evaluation.judge import Judgement, Question
     from ringtrue.inference.verdict import Verdict
 
 EXIT_CODES = """exit codes:
@@ -23,9 +26,20 @@ EXIT_CODES = """exit codes:
   1  at least one recording was judged spoof
   2  wrong usage, or something could not be read or done; the message says what
   3  no recording was judged spoof and at least one is inconclusive
-  130  interrupted; running the same command again goes on"""
+  130  interrupted; running the same command again goes on
+  141  whatever read the output stopped reading"""
 
-_OK, _SPOOF, _ERROR, _INCONCLUSIVE, _INTERRUPTED = 0, 1, 2, 3, 130
+_OK, _SPOOF, _ERROR, _INCONCLUSIVE, _INTERRUPTED, _BROKEN_PIPE = 0, 1, 2, 3, 130, 141
+_TRAIN_MODULES = {
+    "torch",
+    "yaml",
+    "pydantic",
+    "safetensors",
+    "sklearn",
+    "scipy",
+    "transformers",
+    "tensorboard",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,6 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code, see `EXIT_CODES`.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a file name that the terminal cannot show is still printed
+            stream.reconfigure(errors="backslashreplace")
     options = _parser().parse_args(arguments)
     try:
         return int(options.run(options))
@@ -46,9 +63,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _complain("interrupted; run the same command again to go on")
         return _INTERRUPTED
-    except BrokenPipeError:  # the reader of our output has seen enough
-        sys.stderr.close()
-        return _OK
+    except (
+        BrokenPipeError
+    ):  # the reader of our output has gone, and no verdict may be read out of the exit code
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _BROKEN_PIPE
+    except ModuleNotFoundError as error:
+        if error.name not in _TRAIN_MODULES:
+            raise
+        _complain(f"{error.name} is not installed and this needs it: pip install 'ringtrue[train]'")
+        return _ERROR
     except OSError as error:  # a full disk, a folder that may not be written
         _complain(f"{error.strerror or error}: {error.filename or ''}".rstrip(": "))
         return _ERROR
@@ -86,10 +110,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     demo.add_argument("--size", choices=["small", "full"], default="small", help="size of the starter corpus")
     demo.add_argument("--corpus", help="use this corpus instead: see `ringtrue corpus list`")
-    demo.add_argument(
-        "--out", type=Path, default=Path("ringtrue-demo"), help="folder of the run (ringtrue-demo)"
-    )
-    demo.add_argument("--smoke", action="store_true", help="two short epochs a model")
+    demo.add_argument("--out", type=Path, help="folder of the run (ringtrue-demo, or ringtrue-smoke)")
+    demo.add_argument("--smoke", action="store_true", help="two short epochs a model; installs none")
 
     corpus = command("corpus", _corpus_list, "List, prepare, describe and audit corpora.")
     actions = corpus.add_subparsers(required=True, metavar="ACTION")
@@ -97,20 +119,31 @@ def _parser() -> argparse.ArgumentParser:
         run=_corpus_list
     )
     for name, run, help_text in (
-        ("prepare", _corpus_prepare, "build or fetch a corpus"),
-        ("describe", _corpus_describe, "count its trials by split, label, system, speaker and language"),
+        ("prepare", _corpus_prepare, "build or fetch a corpus; write simpler_meta.csv for mlaad"),
+        ("describe", _corpus_describe, "count by label, system, language, speaker, duration, rate, codec"),
         ("audit", _corpus_audit, "say whether it can be solved without listening"),
     ):
         action = actions.add_parser(name, help=help_text)
-        action.add_argument("corpus", help="a corpus name, a manifest or a folder")
+        action.add_argument(
+            "corpus",
+            help="NAME[:FOLDER][?OPTION=VALUE], such as mlaad:/data/MLAAD or mlaad-hub?languages=en,de; a manifest, "
+            "a table or a folder; several joined with + (NAMEs: `ringtrue corpus list`)",
+        )
         action.set_defaults(run=run)
+        if name == "prepare":
+            action.add_argument("folder", nargs="?", help="the same as NAME:FOLDER")
+        if name == "describe":
+            action.add_argument(
+                "--audio", nargs="?", type=int, const=20, default=0, metavar="N",
+                help="decode N recordings of each system (20) for rate, coding, length and damage",
+            )  # fmt: skip
 
     train = command("train", _train, "Train one model, or go on with a run.")
     train.add_argument("config", help="a YAML file or a recipe that comes with the package (baseline, hero)")
     train.add_argument("--corpus", required=True, help="a corpus name, a manifest or a folder")
     train.add_argument("--out", type=Path, help="run folder (runs/NAME)")
     train.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one value")
-    train.add_argument("--smoke", action="store_true", help="100 steps, two epochs, a short validation")
+    train.add_argument("--smoke", action="store_true", help="two epochs of 100 steps, a short validation")
 
     score = command("score", _score, "Score every trial of a corpus split into a scores file.")
     score.add_argument("model", help="an .onnx file or the name of an installed model")
@@ -119,8 +152,42 @@ def _parser() -> argparse.ArgumentParser:
     score.add_argument("--out", type=Path, default=Path("scores.tsv"), help="scores file (scores.tsv)")
 
     evaluate = command("evaluate", _evaluate, "Turn scores files into figures with intervals.")
-    evaluate.add_argument("scores", nargs="+", type=Path, metavar="SCORES")
-    evaluate.add_argument("--json", action="store_true", help="print one JSON object")
+    _add_scores_options(evaluate)
+    evaluate.add_argument(
+        "--by", action="append", default=[], metavar="COLUMN", help="also by system, codec ..."
+    )
+    evaluate.add_argument("--asv", type=Path, help="a speaker verifier's scores, for the t-DCF")
+    evaluate.add_argument("--floor", type=Path, help="scores of a content-blind classifier, shown beside")
+    evaluate.add_argument(
+        "--seeds", action="store_true", help="the files are seeds of one model: add mean and spread"
+    )
+
+    compare = command(
+        "compare", _compare, "Compare scores files on the same trials: paired differences, Holm."
+    )
+    _add_scores_options(compare)
+    compare.add_argument(
+        "--figure", action="append", metavar="NAME", help="eer (default), auc, min_dcf, cllr ..."
+    )
+
+    calibrate = command(
+        "calibrate",
+        _calibrate,
+        "Fit scores of development trials to log-likelihood ratios, thresholds and a band.",
+    )
+    calibrate.add_argument("scores", nargs="+", type=Path, help="development scores; several files are fused")
+    _add_reading_options(calibrate)
+    calibrate.add_argument("--method", choices=["affine", "monotone"], default="affine", help="(affine)")
+    calibrate.add_argument(
+        "--rate", type=float, default=0.05, help="error rate that the band promises (0.05)"
+    )
+    calibrate.add_argument("--out", type=Path, default=Path("calibration.json"), help="(calibration.json)")
+    calibrate.add_argument(
+        "--apply", nargs="+", type=Path, metavar="TEST", help="also map these, one for each file"
+    )
+    calibrate.add_argument(
+        "--to", type=Path, default=Path("calibrated.tsv"), help="where to (calibrated.tsv)"
+    )
 
     export = command("export", _export, "Write a checkpoint as ONNX or as a plain state dict.")
     export.add_argument("checkpoint", type=Path)
@@ -129,13 +196,46 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_reading_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--key", type=Path, help="labels, systems and so on, if not in the scores files")
+    parser.add_argument(
+        "--label", action="append", default=[], metavar="WORD=LABEL", help="such as real=bonafide"
+    )
+    parser.add_argument(
+        "--column", action="append", default=[], metavar="ROLE=NAME", help="such as score=logit"
+    )
+    parser.add_argument("--force", action="store_true", help="go on in spite of errors, and mark the result")
+
+
+def _add_scores_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("scores", nargs="+", type=Path, metavar="SCORES")
+    _add_reading_options(parser)
+    parser.add_argument(
+        "--cluster",
+        action="append",
+        default=[],
+        metavar="COLUMN",
+        help="resample by (speaker, system); or trial",
+    )
+    parser.add_argument("--draws", type=int, default=1000, help="bootstrap draws (1000)")
+    parser.add_argument("--seed", type=int, default=0, help="of the draws (0)")
+    for form in ("json", "csv", "markdown", "latex"):
+        parser.add_argument(f"--{form}", dest="form", action="store_const", const=form, default="text")
+    parser.add_argument(
+        "--html", type=Path, metavar="OUT", help="also write a report with curves and histograms"
+    )
+
+
 def _check(options: argparse.Namespace) -> int:
+    from ringtrue.audio import find_recordings
     from ringtrue.inference.runtime import Detector
 
     detector = Detector.from_pretrained(options.model, threads=options.threads)
     decisions, failed = set(), False
-    for path in _recordings(options.files):
+    for path in find_recordings(options.files):
         try:
+            if isinstance(path, RingtrueError):
+                raise path
             verdict = detector.check(path)
         except RingtrueError as error:
             failed = True
@@ -144,37 +244,13 @@ def _check(options: argparse.Namespace) -> int:
                 print(json.dumps({"name": str(path), "error": str(error)}, ensure_ascii=False), flush=True)
             continue
         decisions.add(verdict.decision)
-        print(
-            json.dumps(verdict.to_dict(), ensure_ascii=False) if options.json else _in_words(verdict),
-            flush=True,
-        )
+        words = json.dumps(verdict.to_dict(), ensure_ascii=False) if options.json else _in_words(verdict)
+        print(words, flush=True)
     if failed:
         return _ERROR
     if "spoof" in decisions:
         return _SPOOF
     return _INCONCLUSIVE if "inconclusive" in decisions else _OK
-
-
-def _recordings(names: Sequence[str]) -> list[Path]:
-    """Replace folders by the audio files in them; whatever else is named is tried and says itself what is wrong."""
-    from ringtrue.audio import AUDIO_SUFFIXES
-    from ringtrue.errors import AudioError
-
-    found: list[Path] = []
-    for name in names:
-        path = Path(name)
-        if not path.is_dir():
-            found.append(path)
-            continue
-        inside = sorted(
-            item for item in path.rglob("*") if item.suffix.lower() in AUDIO_SUFFIXES and item.is_file()
-        )
-        if not inside:
-            raise AudioError(
-                f"the folder {path} holds no audio; accepted: {' '.join(sorted(AUDIO_SUFFIXES))}"
-            )
-        found += inside
-    return found
 
 
 def _in_words(verdict: Verdict) -> str:
@@ -185,7 +261,11 @@ def _in_words(verdict: Verdict) -> str:
         f"({audio['duration_s']:.1f} s, {audio['codec']}, {audio['native_rate_hz'] / 1000:g} kHz)"
     ]
     if len(verdict.segments) > 1:
-        lines += [f"  {s.start_s:7.1f} - {s.end_s:.1f} s  {s.llr:+.2f}" for s in verdict.segments]
+        lines += [
+            f"  {s.start_s:7.1f} - {s.end_s:.1f} s  {s.llr:+.2f}"
+            for s in verdict.segments
+            if s.llr is not None
+        ]
     lines += [f"  note: {warning}" for warning in verdict.warnings]
     return "\n".join(lines)
 
@@ -193,36 +273,48 @@ def _in_words(verdict: Verdict) -> str:
 def _demo(options: argparse.Namespace) -> int:
     from ringtrue.demo import run_demo
 
-    run_demo(options.out, options.corpus or f"starter-{options.size}", smoke=options.smoke, say=_say)
+    out = options.out or Path("ringtrue-smoke" if options.smoke else "ringtrue-demo")
+    run_demo(out, options.corpus or f"starter-{options.size}", smoke=options.smoke, say=_say, show=print)
     return _OK
 
 
 def _corpus_list(options: argparse.Namespace) -> int:
-    from ringtrue.data.corpora import CORPORA
+    from ringtrue.data.corpora import CORPORA, SYNTAX
 
     for name, corpus in CORPORA.items():
-        print(f"{name:14} {corpus.summary}\n{'':14} needs: {corpus.needs}")
+        print(f"{name:16} {corpus.summary}\n{'':16} needs: {corpus.needs}\n{'':16} from:  {corpus.origin}")
+    print(f"\nA corpus is written as {SYNTAX}.")
     return _OK
 
 
 def _corpus_prepare(options: argparse.Namespace) -> int:
-    from ringtrue.data.corpora import load_corpus
+    from ringtrue.data.corpora import prepare_corpus
 
-    trials = load_corpus(options.corpus, _say)
-    print(f"{len(trials)} trials")
+    name, mark, rest = options.corpus.partition("?")
+    source = f"{name}:{options.folder}{mark}{rest}" if options.folder else options.corpus
+    print(f"{len(prepare_corpus(source, _say))} trials")
     return _OK
 
 
 def _corpus_describe(options: argparse.Namespace) -> int:
-    from ringtrue.data.audit import describe
     from ringtrue.data.corpora import load_corpus
+    from ringtrue.data.corpora.contents import contents
 
-    print(f"{'split':10} {'label':9} {'system':24} {'trials':>6} {'speakers':>8} {'hours':>6}  languages")
-    for group in describe(load_corpus(options.corpus, _say)):
-        print(
-            f"{group.split:10} {group.label:9} {group.system:24} {group.trials:6} {group.speakers:8} "
-            f"{group.duration_s / 3600:6.2f}  {' '.join(group.languages)}"
+    print(
+        f"{'split':10} {'label':9} {'system':24} {'trials':>7} {'speakers':>8} {'hours':>7} {'min/med/max s':>16}"
+        "  languages | codecs | rates in Hz (? where not known)"
+    )
+    for group in contents(load_corpus(options.corpus, _say), options.audio):
+        counts = (
+            ", ".join(f"{name} {count}" for name, count in column.most_common())
+            for column in (group.languages, group.codecs, group.rates)
         )
+        print(
+            f"{group.split:10} {group.label:9} {group.system:24} {group.trials:7} {group.speakers:8} "
+            f"{sum(group.durations_s) / 3600:7.2f} {group.lengths():>16}  {' | '.join(counts)}"
+        )
+        for fault in group.faults:
+            _complain(fault)
     return _OK
 
 
@@ -236,11 +328,11 @@ def _corpus_audit(options: argparse.Namespace) -> int:
 def _train(options: argparse.Namespace) -> int:
     from ringtrue.config import load_config
     from ringtrue.data.corpora import load_corpus
-    from ringtrue.pipeline import prepare_units, train_and_export
+    from ringtrue.pipeline import prepare_units, screen, train_and_export
 
     config = load_config(options.config, options.set)
     config = config.smoke() if options.smoke else config
-    trials = load_corpus(options.corpus, _say)
+    trials = screen(load_corpus(options.corpus, _say), _say)
     units = prepare_units(config.content, trials, _say)
     print(train_and_export(config, trials, units, options.out or Path("runs") / config.name, _say))
     return _OK
@@ -260,12 +352,59 @@ def _score(options: argparse.Namespace) -> int:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from ringtrue.evaluation.scores import read_scores
-    from ringtrue.evaluation.table import evaluation, the_table
+    from ringtrue.evaluation.judge import evaluate
 
-    named = {path.stem: read_scores(path) for path in options.scores}
-    table = the_table(evaluation(named))
-    print(json.dumps(table.to_dict()) if options.json else table.to_text())
+    question = _question(options)
+    return _answer(evaluate(question, options.by, options.asv, options.seeds, _say), options)
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from ringtrue.evaluation.judge import compare
+
+    return _answer(compare(_question(options), options.figure or ["eer"], _say), options)
+
+
+def _calibrate(options: argparse.Namespace) -> int:
+    from ringtrue.evaluation.fitting import calibrate_files
+
+    question = _question(options)
+    for line in calibrate_files(
+        question, options.method, options.rate, options.out, options.apply, options.to, _say
+    ):
+        print(line)
+    return _OK
+
+
+def _question(options: argparse.Namespace) -> Question:
+    from ringtrue.errors import ScoresError
+    from ringtrue.evaluation.judge import Question
+
+    pairs: dict[str, dict[str, str]] = {"label": {}, "column": {}}
+    for option, chosen in pairs.items():
+        for word in getattr(options, option):
+            left, equals, right = word.rpartition("=")
+            if not (left and equals and right):
+                raise ScoresError(f"--{option} {word}: two words with an = between them are accepted")
+            chosen[left] = right
+    shared = {name: getattr(options, name) for name in ("draws", "seed", "floor") if hasattr(options, name)}
+    return Question(
+        options.scores,
+        key=options.key,
+        labels=pairs["label"],
+        columns=pairs["column"],
+        force=options.force,
+        clusters=getattr(options, "cluster", ()),
+        **shared,
+    )
+
+
+def _answer(judgement: Judgement, options: argparse.Namespace) -> int:
+    print(judgement.render(options.form), end="")
+    if options.html:
+        from ringtrue.files import write_text
+
+        write_text(options.html, judgement.render("html"))
+        _say(f"report: {options.html}")
     return _OK
 
 

@@ -6,6 +6,7 @@ A file holds only what differs from the defaults below; the resolved whole is sa
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from importlib.resources import files as package_files
 from pathlib import Path
@@ -18,7 +19,7 @@ from ringtrue.errors import ConfigError
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class ModelConfig(_Strict):
@@ -69,7 +70,7 @@ class RunConfig(_Strict):
     training: TrainingConfig = TrainingConfig()
 
     def smoke(self) -> RunConfig:
-        """Shrink the run to two short epochs that show whether everything fits together."""
+        """Give a run of two epochs of 100 steps with a short validation: does everything fit together?"""
         small = {"epochs": 2, "steps_per_epoch": 100, "validation_clips": 20 * self.training.batch_size}
         return self.model_copy(update={"training": self.training.model_copy(update=small)})
 
@@ -103,7 +104,7 @@ def load_config(source: str | Path, overrides: Iterable[str] = ()) -> RunConfig:
         path, equals, value = override.partition("=")
         if not equals:
             raise ConfigError(f"override {override!r} is not of the form section.key=value")
-        _assign(values, path.strip().split("."), yaml.safe_load(value), override)
+        _assign(values, path.strip().split("."), _parse_yaml(value, f"override {override!r}"), override)
     return parse_config(values, str(source))
 
 
@@ -136,14 +137,30 @@ def _read(source: str | Path) -> dict[str, Any]:
         else:
             known = ", ".join(recipe_names())
             raise ConfigError(f"no configuration file or recipe {str(source)!r}; recipes: {known}")
-        values = yaml.safe_load(text) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{source} is not readable YAML: {' '.join(str(error).split())}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{source} cannot be read: {error}") from error
+    values = _parse_yaml(text, str(source)) or {}
     if not isinstance(values, dict):
         raise ConfigError(
             f"{source} holds {type(values).__name__}; a configuration is a mapping of keys to values"
         )
     return values
+
+
+class _Loader(yaml.SafeLoader):  # type: ignore[misc]
+    """Plain values only; `1e-3` is the number that it looks like, which YAML 1.1 takes for text."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+)
+
+
+def _parse_yaml(text: str, name: str) -> Any:
+    try:
+        return _Loader(text).get_single_data()
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{name} is not readable YAML: {' '.join(str(error).split())}") from error
 
 
 def _assign(values: dict[str, Any], path: list[str], value: object, override: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 import time
@@ -11,25 +12,23 @@ from pathlib import Path
 
 from ringtrue import __version__
 from ringtrue.config import RunConfig, load_config
-from ringtrue.data.corpora import load_corpus
-from ringtrue.data.trials import Trial
+from ringtrue.data.corpora import audio_source, load_corpus
+from ringtrue.data.trials import LABELS, Trial, leaks
 from ringtrue.errors import CorpusError
 from ringtrue.evaluation.report import write_report
 from ringtrue.evaluation.scores import Scores
 from ringtrue.evaluation.table import Table, evaluation, system_table, the_table
-from ringtrue.files import cache_dir, sha256_file, write_json, write_text
+from ringtrue.files import atomic_path, sha256_file, write_json, write_text
 from ringtrue.inference.runtime import Detector, installed_model
 from ringtrue.inference.verdict import Verdict
-from ringtrue.models.frontends import LOG_MEL
-from ringtrue.pipeline import content_blind_scores, prepare_units, score_split, train_and_export
+from ringtrue.pipeline import content_blind_scores, prepare_units, score_split, screen, train_and_export
 
 Say = Callable[[str], None]
 
 BASELINE, HERO = "baseline", "hero"
-_WHISPER_LAYER = 5  # of 6: the last but one, where words are and the decoder's habits are not yet
 
 
-def run_demo(out: Path, corpus: str, *, smoke: bool, say: Say) -> Table:
+def run_demo(out: Path, corpus: str, *, smoke: bool, say: Say, show: Say) -> Table:
     """Build or find a corpus, train baseline and hero, make The Table, judge one clip of either kind.
 
     Every step keeps what it made: a second run reuses all of it, a killed one goes on.
@@ -37,8 +36,9 @@ def run_demo(out: Path, corpus: str, *, smoke: bool, say: Say) -> Table:
     Args:
         out: Folder of the run: both models' run folders, scores, ``table.md``, ``table.html``, ``timings.json``.
         corpus: What `load_corpus` takes.
-        smoke: Train two short epochs only.
-        say: Takes every line for the user.
+        smoke: Train two short epochs only, and leave the installed model alone.
+        say: Takes lines about how it goes.
+        show: Takes the results: The Table and the verdicts.
 
     Returns:
         The Table.
@@ -46,19 +46,20 @@ def run_demo(out: Path, corpus: str, *, smoke: bool, say: Say) -> Table:
     Raises:
         RingtrueError: Something that cannot be done without cannot be had; the message says what.
     """
-    watch = _Watch(say)
+    watch = _Watch(say, out / "timings.json")
     with watch.stage("corpus"):
-        trials = load_corpus(corpus, say)
+        trials = screen(load_corpus(corpus, say), say)
         judged = [trial for trial in trials if trial.split in ("test", "test_seen")]
-        if not judged:
+        if {trial.label for trial in judged if trial.split == "test"} != set(LABELS):
             raise CorpusError(
-                f"{corpus} has no test split: The Table needs systems and speakers unseen in training"
+                f"{corpus} has no test split with both labels: The Table needs systems and speakers unseen in training"
             )
+        if found := [leak for leak in leaks(trials) if leak.startswith("test")]:
+            raise CorpusError(f"{corpus} leaks, so The Table would be untrue: {'; '.join(found)}")
         say(_summary(trials))
 
     with watch.stage("content units"):
-        teacher = _teacher(say)
-        configs = [_config(name, teacher, smoke) for name in (BASELINE, HERO)]
+        configs = [_config(name, smoke) for name in (BASELINE, HERO)]
         units = prepare_units(configs[0].content, trials, say)
 
     models: dict[str, Detector] = {}
@@ -81,35 +82,25 @@ def run_demo(out: Path, corpus: str, *, smoke: bool, say: Say) -> Table:
         made = {"command": " ".join(["ringtrue", *sys.argv[1:]]), "ringtrue": __version__, "corpus": corpus}
         write_text(out / "table.md", table.to_markdown() + "\n" + systems.to_markdown())
         write_report(out / "table.html", side_by_side, table, systems, made)
-        say("\n" + table.to_text())
+        show("\n" + table.to_text())
 
     with watch.stage("check"):
         chosen = min(models, key=lambda name: models[name].card["metrics"]["dev_eer"])
-        _install(out / chosen)
-        say(f"{chosen} was better on the development set, and is now the model that `ringtrue check` uses")
+        if not smoke:
+            _install(out / chosen)
+            say(
+                f"{chosen} was better on the development set, and is now the model that `ringtrue check` uses"
+            )
         for label in ("bonafide", "spoof"):
             clip = next(trial for trial in judged if trial.label == label and trial.split == "test")
-            say(_line(clip, models[chosen].check(clip.audio)))
-    watch.report(out / "timings.json")
+            show(_line(clip, models[chosen].check(audio_source(clip))))
+    watch.report()
     say(f"\nThe Table: {out / 'table.md'} and {out / 'table.html'}")
     return table
 
 
-def _teacher(say: Say) -> tuple[str, int]:
-    """Find the real content teacher, or fall back to clustered log-mel, saying so."""
-    from ringtrue.data.corpora.starter.packages import whisper_base
-
-    try:
-        return str(whisper_base(cache_dir(), say)), _WHISPER_LAYER
-    except CorpusError as error:
-        say(
-            f"no Whisper encoder ({error}); content units are clustered on speaker-normalised log-mel instead"
-        )
-        return LOG_MEL, 0
-
-
-def _config(recipe: str, teacher: tuple[str, int], smoke: bool) -> RunConfig:
-    config = load_config(recipe, [f"content.teacher={teacher[0]}", f"content.layer={teacher[1]}"])
+def _config(recipe: str, smoke: bool) -> RunConfig:
+    config = load_config(recipe)
     return config.smoke() if smoke else config
 
 
@@ -125,8 +116,6 @@ def _summary(trials: Sequence[Trial]) -> str:
 
 def _install(run: Path) -> None:
     """Make a run's model the default of `ringtrue check`, whole or not at all."""
-    from ringtrue.files import atomic_path
-
     source, target = run / "prosody_encoder_best.onnx", installed_model("default")
     if target.exists() and sha256_file(target) == sha256_file(source):
         return
@@ -141,11 +130,15 @@ def _line(trial: Trial, verdict: Verdict) -> str:
 
 
 class _Watch:
-    """Says which stage runs, and how long each took."""
+    """Says which stage runs, and keeps how long each took when it did its work.
 
-    def __init__(self, say: Say):
+    A stage that finds its work done takes a moment, and that is no news: the longest time of each stage stays.
+    """
+
+    def __init__(self, say: Say, path: Path):
         self._say = say
-        self._seconds: dict[str, float] = {}
+        self._path = path
+        self._now: dict[str, float] = {}
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -153,19 +146,17 @@ class _Watch:
         self._say(f"== {name}")
         started = time.monotonic()
         yield
-        self._seconds[name] = time.monotonic() - started
+        self._now[name] = time.monotonic() - started
+        kept = json.loads(self._path.read_text(encoding="utf-8")) if self._path.exists() else {}
+        write_json(self._path, kept | {name: max(self._now[name], kept.get(name, 0.0))})
 
-    def report(self, path: Path) -> None:
-        """Print the times, and keep those of the run that did the work, not of one that found it done."""
+    def report(self) -> None:
+        """Print the times of this run."""
         import resource
 
-        peak_gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-        total = sum(self._seconds.values())
-        self._say(
-            "\n".join(
-                ["", "stage            seconds", *(f"{n:16} {s:7.1f}" for n, s in self._seconds.items())]
-            )
+        kib = max(
+            resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
         )
-        self._say(f"{'total':16} {total:7.1f}   peak memory {peak_gib:.1f} GiB")
-        if not path.exists():
-            write_json(path, {"seconds": self._seconds, "total_s": total, "peak_gib": peak_gib})
+        lines = [f"{name:16} {seconds:7.1f}" for name, seconds in self._now.items()]
+        total = f"{'total':16} {sum(self._now.values()):7.1f}   largest process {kib / 2**20:.1f} GiB"
+        self._say("\n".join(["", "stage            seconds", *lines, total]))

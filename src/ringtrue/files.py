@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ringtrue.errors import RingtrueError
+
 _BLOCK_BYTES = 1 << 20  # bytes read at a time while hashing
 
 
@@ -27,8 +29,13 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     Yields:
         The temporary path to write to.
+
+    Raises:
+        RingtrueError: The path is a folder, a pipe or a device.
     """
     path = Path(path)
+    if path.exists() and not path.is_file():
+        raise RingtrueError(f"{path} is not a regular file, and would be replaced by one; give another path")
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem[:40]}.", suffix=path.suffix)
     os.close(handle)
@@ -97,7 +104,7 @@ def stable_int(*parts: object) -> int:
     False
     """
     text = "\x1f".join(str(part) for part in parts)
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+    return int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()[:8], "big")
 
 
 def cache_dir() -> Path:

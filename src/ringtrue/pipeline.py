@@ -1,7 +1,12 @@
-"""The steps that commands are made of: a corpus trained on, a split scored; each goes on where it stopped."""
+"""The steps that commands are made of: a corpus screened, trained on, scored; each goes on where it stopped.
+
+What a step keeps is filed under the `fingerprint` of the trials that it was made from, so that nothing is reused
+for other recordings.
+"""
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -9,20 +14,55 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ringtrue import __version__
-from ringtrue.config import ContentConfig, RunConfig
 from ringtrue.data.corpora import load_samples
-from ringtrue.data.trials import Trial
-from ringtrue.errors import CorpusError
+from ringtrue.data.trials import Trial, fingerprint, leaks
+from ringtrue.errors import AudioError, CheckpointError, CorpusError
 from ringtrue.evaluation.scores import Scores, read_scores, scores_of_trials, write_scores
 from ringtrue.evaluation.scoring import score_resumably
-from ringtrue.files import cache_dir
+from ringtrue.files import cache_dir, write_json
 
 if TYPE_CHECKING:
+    from ringtrue.config import ContentConfig, RunConfig
     from ringtrue.inference.runtime import Detector
+    from ringtrue.models.frontends import FrontEnd
     from ringtrue.training.content import ContentUnits
 
 Progress = Callable[[str], None]
 MOST_FAILURES = 0.05  # share of recordings that may be unreadable before figures mean something else
+PACKAGED_TEACHER = "whisper-base-from-packages"
+"""A teacher that needs no hub: Whisper-base from the package registry, verified by its hash; log-mel without it."""
+
+
+def screen(trials: Sequence[Trial], progress: Progress) -> list[Trial]:
+    """Decode every recording once and leave out what cannot be read, so that no later step has to.
+
+    Args:
+        trials: The corpus.
+        progress: Takes one line for each of the first unreadable recordings, and now and then one between.
+
+    Returns:
+        The readable trials, in order.
+
+    Raises:
+        CorpusError: More than `MOST_FAILURES` of them cannot be read.
+    """
+    path = cache_dir() / "screened" / f"{fingerprint(trials)}.json"
+    if path.exists():
+        broken = json.loads(path.read_text(encoding="utf-8"))
+    else:
+        broken = {}
+        for count, trial in enumerate(trials, start=1):
+            try:
+                load_samples(trial)
+            except AudioError as error:
+                broken[trial.id] = str(error)
+            if count % 2000 == 0:
+                progress(f"screened {count} of {len(trials)} recordings, {len(broken)} unreadable")
+        write_json(path, broken)
+    for reason in list(broken.values())[:5]:
+        progress(f"left out: {reason}")
+    _refuse_too_many(list(broken.values()), len(trials))
+    return [trial for trial in trials if trial.id not in broken]
 
 
 def prepare_units(config: ContentConfig, trials: Sequence[Trial], progress: Progress) -> ContentUnits:
@@ -38,23 +78,37 @@ def prepare_units(config: ContentConfig, trials: Sequence[Trial], progress: Prog
 
     Raises:
         CheckpointError: The teacher cannot be loaded.
+        ConfigError: It has no such layer.
         CorpusError: There is too little bona fide training speech.
     """
-    from ringtrue.models.frontends import load_frontend
     from ringtrue.training.content import make_units
 
-    heard = [trial for trial in trials if trial.split in ("train", "dev")]
+    teacher, layer = _teacher(config, progress)
     return make_units(
-        heard,
+        [trial for trial in trials if trial.split in ("train", "dev")],
         load_samples,
-        load_frontend(config.teacher),
+        teacher,
         cache_dir() / "units",
-        layer=config.layer,
+        layer=layer,
         count=config.units,
         fit_clips=config.fit_clips,
         seed=0,
         progress=progress,
     )
+
+
+def _teacher(config: ContentConfig, progress: Progress) -> tuple[FrontEnd, int]:
+    """Load the teacher; the packaged one may be gone, and then there is one that needs no weights."""
+    from ringtrue.data.corpora.starter.packages import whisper_base
+    from ringtrue.models.frontends import LOG_MEL, load_frontend
+
+    if config.teacher != PACKAGED_TEACHER:
+        return load_frontend(config.teacher), config.layer
+    try:
+        return load_frontend(str(whisper_base(cache_dir(), progress))), config.layer
+    except (CorpusError, CheckpointError) as error:
+        progress(f"no Whisper encoder ({error}); content units are clustered on log-mel frames instead")
+        return load_frontend(LOG_MEL), 0
 
 
 def train_and_export(
@@ -73,12 +127,15 @@ def train_and_export(
         The best checkpoint as ONNX; the safetensors file lies beside it.
     """
     from ringtrue.data.augment import augment
+    from ringtrue.files import sha256_file
     from ringtrue.inference.export import export_onnx
+    from ringtrue.inference.runtime import Detector
     from ringtrue.training.train import train
 
     heard = [trial for trial in trials if trial.split == "train"]
     trained_on = {
         "corpora": sorted({trial.corpus for trial in heard}),
+        "fingerprint": fingerprint(heard),
         "licences": sorted({trial.licence for trial in heard} - {""}),
         "systems": sorted({trial.system for trial in heard} - {""}),
         "clips": len(heard),
@@ -87,7 +144,11 @@ def train_and_export(
         config, trials, load_samples, units, run, augment=augment, trained_on=trained_on, progress=progress
     )
     exported = best.with_suffix(".onnx")
-    if not exported.exists() or exported.stat().st_mtime < best.stat().st_mtime:
+    try:
+        current = Detector(exported).card["checkpoint_sha256"] == sha256_file(best)
+    except CheckpointError:
+        current = False
+    if not current:
         export_onnx(best, exported)
     return exported
 
@@ -95,7 +156,7 @@ def train_and_export(
 def score_split(
     detector: Detector, trials: Sequence[Trial], out: Path, progress: Progress
 ) -> tuple[Scores, list[str]]:
-    """Score trials into a file, or read the file if this model has scored these trials before.
+    """Score trials into a file, or read the file if this model has scored these recordings before.
 
     Args:
         detector: The model.
@@ -111,29 +172,25 @@ def score_split(
     """
     if not trials:
         raise CorpusError("no trials to score: the corpus has none in this split")
-    if out.exists():
-        scores = read_scores(out)
-        wanted = {trial.id for trial in trials}
-        if scores.metadata.get("model_sha256") == detector.sha256 and set(scores.trials.tolist()) == wanted:
-            return scores, []
-    journal = out.with_name(f".{out.stem}-{detector.sha256[:16]}.jsonl")
-    kept, errors = {}, []
-    for scored in score_resumably(detector.score_windows, trials, load_samples, journal):
-        if scored.error:
-            errors.append(scored.error)
+    name = fingerprint(trials)
+    if (kept := _kept_scores(out, {"model_sha256": detector.sha256, "trials": name})) is not None:
+        return kept, list(kept.metadata["unreadable"])
+    journal = out.with_name(f".{out.stem}-{detector.sha256[:16]}-{name}.jsonl")
+    scored: dict[str, float] = {}
+    errors: list[str] = []
+    for outcome in score_resumably(detector.score_windows, trials, load_samples, journal):
+        if outcome.error:
+            errors.append(outcome.error)
         else:
-            kept[scored.trial.id] = scored.score
-        if (len(kept) + len(errors)) % 500 == 0:
-            progress(f"scored {len(kept)} of {len(trials)} trials, {len(errors)} unreadable")
-    if len(errors) > MOST_FAILURES * len(trials):
-        raise CorpusError(
-            f"{len(errors)} of {len(trials)} recordings cannot be read, more than {MOST_FAILURES:.0%}; "
-            f"the first: {errors[0]}"
-        )
-    readable = [trial for trial in trials if trial.id in kept]
-    scores = scores_of_trials(readable, [kept[trial.id] for trial in readable], provenance(detector))
+            scored[outcome.trial.id] = outcome.score
+        if (len(scored) + len(errors)) % 500 == 0:
+            progress(f"scored {len(scored)} of {len(trials)} trials, {len(errors)} unreadable")
+    _refuse_too_many(errors, len(trials))
+    readable = [trial for trial in trials if trial.id in scored]
+    made = {**provenance(detector), "trials": name, "unreadable": errors}
+    scores = scores_of_trials(readable, [scored[trial.id] for trial in readable], made)
     write_scores(out, scores)
-    journal.unlink()
+    journal.unlink(missing_ok=True)  # another process may have finished the same work
     return scores, errors
 
 
@@ -150,23 +207,27 @@ def content_blind_scores(
 
     Returns:
         The scores.
+
+    Raises:
+        CorpusError: There is nothing to judge, or a label is missing from the training split.
     """
     from ringtrue.data import audit
 
-    if out.exists():
-        scores = read_scores(out)
-        if scores.trials.tolist() == [trial.id for trial in judged]:
-            return scores
     heard = [trial for trial in trials if trial.split == "train"]
+    if not judged:
+        raise CorpusError("no trials to judge: the corpus has no test split")
+    made = {"model": "random forest on surface features", "trials": fingerprint([*heard, *judged])}
+    if (kept := _kept_scores(out, made)) is not None:
+        return kept
     features = audit.measure([*heard, *judged], load_samples, progress)
     floor = audit.content_blind_floor(heard, features[: len(heard)], features[len(heard) :])
-    scores = scores_of_trials(judged, floor.tolist(), {"model": "random forest on surface features"})
+    scores = scores_of_trials(judged, floor.tolist(), made)
     write_scores(out, scores)
     return scores
 
 
 def audit_corpus(source: str, progress: Progress) -> list[str]:
-    """Say whether a corpus can be solved without listening, and what is tied to the label.
+    """Say whether a corpus can be solved without listening, what is tied to the label, and what leaks.
 
     Args:
         source: As `load_corpus` takes it.
@@ -181,32 +242,48 @@ def audit_corpus(source: str, progress: Progress) -> list[str]:
     from ringtrue.data.corpora import load_corpus
     from ringtrue.evaluation.metrics import eer
 
-    trials = load_corpus(source, progress)
-    lines = []
+    trials = screen(load_corpus(source, progress), progress)
     judged = [trial for trial in trials if trial.split == "test"]
     with TemporaryDirectory() as folder:
         floor = content_blind_scores(trials, judged, Path(folder) / "floor.tsv", progress)
-    lines.append(audit.floor_verdict(eer(floor.bonafide, floor.spoof)))
+    lines = [audit.floor_verdict(eer(floor.bonafide, floor.spoof))]
+    lines += [f"LEAK: {leak}" for leak in leaks(trials)]
     for split in ("train", "test"):
         side = [trial for trial in trials if trial.split == split]
-        labels = [trial.label for trial in side]
         for field in ("language", "codec", "speaker"):
-            tie = audit.cramers_v(labels, [getattr(trial, field) for trial in side])
+            tie = audit.cramers_v([trial.label for trial in side], [getattr(trial, field) for trial in side])
             lines.append(f"{split}: Cramer's V of label and {field}: {tie:.2f}")
     return lines
 
 
 def provenance(detector: Detector) -> dict[str, str]:
     """Say how scores came about, for the comment line of their file."""
-    import onnxruntime
     import soundfile
     import soxr
+
+    from ringtrue.inference.session import import_onnxruntime
 
     return {
         "model": detector.card["name"],
         "model_sha256": detector.sha256,
         "decoder": f"soundfile {soundfile.__version__}, soxr {soxr.__version__} HQ to 16 kHz mono",
-        "runtime": f"onnxruntime {onnxruntime.__version__}",
+        "runtime": f"onnxruntime {import_onnxruntime().__version__}",
         "ringtrue": __version__,
         "command": shlex.join(["ringtrue", *sys.argv[1:]]),
     }
+
+
+def _kept_scores(path: Path, made: dict[str, str]) -> Scores | None:
+    """Read a scores file if it was made in just this way."""
+    if not path.exists() or path.stat().st_size == 0:
+        return None
+    scores = read_scores(path)
+    return scores if all(scores.metadata.get(name) == value for name, value in made.items()) else None
+
+
+def _refuse_too_many(errors: Sequence[str], count: int) -> None:
+    if len(errors) > MOST_FAILURES * count:
+        raise CorpusError(
+            f"{len(errors)} of {count} recordings cannot be read, more than {MOST_FAILURES:.0%}; "
+            f"the first: {errors[0]}"
+        )

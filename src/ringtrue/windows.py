@@ -17,6 +17,24 @@ from ringtrue.audio import SAMPLE_RATE_HZ
 WINDOW = 4 * SAMPLE_RATE_HZ  # samples a model sees at once
 HOP = 2 * SAMPLE_RATE_HZ  # samples between the starts of two windows
 
+CONTENT_FRAME = 400  # samples that one frame of evidence or content sees: 25 ms
+CONTENT_STRIDE = 320  # samples between them: 20 ms; frame i is centred on sample 200 + 320 i
+
+
+def content_frames(samples: int) -> int:
+    """Count the 50 Hz frames of evidence and content in a wave; 0 if it is shorter than one.
+
+    Args:
+        samples: T.
+
+    Returns:
+        L, the number that wav2vec 2.0's convolutions give.
+
+    >>> content_frames(16_000), content_frames(399)
+    (49, 0)
+    """
+    return max(0, (samples - CONTENT_FRAME) // CONTENT_STRIDE + 1)
+
 
 def repeat_to(samples: NDArray[np.float32], length: int) -> NDArray[np.float32]:
     """Repeat a short recording until it fills a length, or cut a long one.
@@ -99,8 +117,12 @@ def timeline(
     """
     ends = np.minimum(starts + WINDOW, length)
     edges = np.unique(np.concatenate([starts, ends]))
-    pieces = []
-    for left, right in pairwise(edges):
-        covering = scores[(starts <= left) & (ends >= right)]
-        pieces.append((left / SAMPLE_RATE_HZ, right / SAMPLE_RATE_HZ, float(covering.mean())))
-    return pieces
+    total = np.concatenate([[0.0], np.cumsum(scores)])
+    # Starts and ends rise together, so the windows that cover a piece are consecutive.
+    first = np.searchsorted(ends, edges[:-1], side="right")
+    after = np.searchsorted(starts, edges[:-1], side="right")
+    means = (total[after] - total[first]) / (after - first)
+    return [
+        (left / SAMPLE_RATE_HZ, right / SAMPLE_RATE_HZ, float(mean))
+        for (left, right), mean in zip(pairwise(edges.tolist()), means, strict=True)
+    ]

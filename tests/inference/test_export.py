@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ringtrue.errors import CheckpointError
 from ringtrue.inference import export
-from ringtrue.inference.runtime import METADATA_KEY
+from ringtrue.inference.session import METADATA_KEY
 from ringtrue.models import checkpoint
 
 
@@ -46,6 +46,12 @@ def test_the_card_travels_inside_the_file(tiny_onnx, pair):
     assert card["labels"] == ["spoof", "bonafide"]
     assert card["calibration"]["band"]["rate"] == 0.05
     assert len(card["checkpoint_sha256"]) == 64
+
+
+def test_the_file_names_no_path_of_the_machine_that_made_it(tiny_onnx):
+    content = tiny_onnx.read_bytes()
+    assert b".py" not in content
+    assert b"/ringtrue/" not in content
 
 
 def test_a_graph_that_disagrees_is_not_written(tiny_onnx, tmp_path, monkeypatch):

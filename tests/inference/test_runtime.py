@@ -129,6 +129,25 @@ def test_what_is_no_model_is_one_clear_error(tmp_path, content, message):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"labels": ["bonafide", "spoof"]}, r"a detector's labels are \['spoof', 'bonafide'\]"),
+        ({"format": 99}, "has format 99; this version"),
+        (None, "its card is damaged"),
+    ],
+)
+def test_a_card_that_would_mislead_is_refused(tiny_onnx, tmp_path, change, message):
+    import onnx
+
+    model = onnx.load(str(tiny_onnx))
+    (entry,) = [entry for entry in model.metadata_props if entry.key == "ringtrue"]
+    entry.value = "{" if change is None else json.dumps(json.loads(entry.value) | change)
+    onnx.save(model, str(tmp_path / "changed.onnx"))
+    with pytest.raises(CheckpointError, match=message):
+        Detector(tmp_path / "changed.onnx")
+
+
 def test_a_foreign_onnx_model_is_refused(tiny_onnx, tmp_path):
     import onnx
 

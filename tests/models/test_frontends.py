@@ -7,7 +7,8 @@ import transformers
 
 from ringtrue.errors import CheckpointError
 from ringtrue.models.ctranslate2 import read_whisper_encoder
-from ringtrue.models.frontends import LOG_MEL, frame_count, load_frontend
+from ringtrue.models.frontends import LOG_MEL, load_frontend
+from ringtrue.windows import content_frames
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +168,7 @@ def test_self_supervised_encoders_by_folder(tmp_path, kind):
 def test_all_front_ends_have_the_frames_of_the_evidence(whisper, samples):
     wave = 0.1 * torch.randn(1, samples, generator=torch.Generator().manual_seed(1))
     for name in (str(whisper[1]), LOG_MEL):
-        assert load_frontend(name)(wave, 0).shape[1] == frame_count(samples)
+        assert load_frontend(name)(wave, 0).shape[1] == content_frames(samples)
 
 
 def test_the_weights_have_a_name(whisper, tmp_path):

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from ringtrue.errors import CheckpointError
-from ringtrue.models import frontends
 from ringtrue.models.registry import MODELS, create
+from ringtrue.windows import content_frames
 
 VARIANTS = [
     {"trunk": trunk, "size": size, "front_end": front_end}
@@ -34,7 +34,7 @@ def test_every_model_speaks_the_same_words(model):
     wave = waves(3, 16_000)
     assert model(wave).shape == (3, model.num_classes)
     assert model.embed(wave).shape == (3, model.num_features)
-    assert model.frame_logits(wave).shape == (3, model.num_classes, frontends.frame_count(16_000))
+    assert model.frame_logits(wave).shape == (3, model.num_classes, content_frames(16_000))
     model.reset_head(7)
     assert model(wave).shape == (3, 7)
     assert model.frame_logits(wave).shape[1] == 7

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from ringtrue.errors import CorpusError
-from ringtrue.models.frontends import frame_count, load_frontend
+from ringtrue.errors import ConfigError, CorpusError
+from ringtrue.models.frontends import load_frontend
 from ringtrue.training.content import IGNORED, ContentAdversary, make_units, ramp, reverse_gradient
+from ringtrue.windows import content_frames
 
 
 def test_lambda_is_the_share_of_the_tasks_gradient():
@@ -114,10 +115,62 @@ def test_units_are_cached_and_survive_a_kill(trials, loader, tmp_path, monkeypat
     assert all(np.array_equal(whole.by_trial[t.id], cached.by_trial[t.id]) for t in heard)
 
 
+def test_damaged_shards_and_centroids_are_made_again(trials, loader, tmp_path):
+    heard = [trial for trial in trials if trial.split == "train"]
+    teacher, lines = load_frontend("log-mel"), []
+
+    def make():
+        return make_units(
+            heard, loader, teacher, tmp_path, layer=0, count=8, fit_clips=5, seed=0, progress=lines.append
+        )
+
+    whole = make()
+    for pattern in ("units-*", "centroids*"):
+        for path in tmp_path.rglob(pattern):
+            path.write_bytes(path.read_bytes()[:20])
+        again = make()
+        assert any("damaged and is made again" in line for line in lines)
+        assert all(np.array_equal(whole.by_trial[t.id], again.by_trial[t.id]) for t in heard)
+        lines.clear()
+
+
+def test_a_long_recording_is_read_in_pieces(monkeypatch):
+    from ringtrue.training import content
+
+    teacher = load_frontend("log-mel")
+    wave = (0.1 * np.random.default_rng(0).standard_normal(70_123)).astype(np.float32)
+    whole = content._features(teacher, 0, wave)
+    lengths = []
+    monkeypatch.setattr(content, "_PIECE", 60)
+    honest = teacher.forward
+    monkeypatch.setattr(
+        teacher, "forward", lambda w, layer: (lengths.append(w.shape[1]), honest(w, layer))[1]
+    )
+    pieces = content._features(teacher, 0, wave)
+    assert len(lengths) == 4
+    assert pieces.shape == whole.shape
+    # frames at the joints lack a neighbour of context, the others are the same up to the normalisation
+    assert (pieces - whole).abs().median() < 0.01
+
+
+def test_a_layer_that_is_not_there_is_refused(trials, loader, tmp_path):
+    with pytest.raises(ConfigError, match=r"content\.layer = 3: log-mel has layers 0 to 0"):
+        make_units(trials, loader, load_frontend("log-mel"), tmp_path, layer=3, count=8, fit_clips=5, seed=0)
+
+
+def test_batches_without_any_unit_teach_the_adversary_nothing():
+    adversary = ContentAdversary(4, units=6)
+    evidence = torch.randn(2, 4, 10, requires_grad=True)
+    loss, accuracy = adversary(evidence, torch.tensor([0, 1]), torch.full((2, 10), IGNORED))
+    loss.backward()
+    assert (loss.item(), accuracy.item()) == (0.0, 0.0)
+    assert not evidence.grad.any()
+
+
 def test_units_have_the_frames_of_the_evidence_and_use_their_range(trials, loader, units):
     heard = [trial for trial in trials if trial.split in ("train", "dev")]
     for trial in heard:
-        assert len(units.by_trial[trial.id]) == frame_count(len(loader(trial)))
+        assert len(units.by_trial[trial.id]) == content_frames(len(loader(trial)))
     used = np.unique(np.concatenate([units.by_trial[trial.id] for trial in heard]))
     assert used.min() >= 0
     assert used.max() < units.count

@@ -60,6 +60,32 @@ def test_killed_and_resumed_is_uninterrupted_bit_for_bit(
     assert (whole / "log.jsonl").read_text() == (broken / "log.jsonl").read_text()
 
 
+@pytest.mark.parametrize("before", [True, False])
+def test_a_kill_around_the_save_loses_and_doubles_nothing(
+    trials, loader, units, config, tmp_path, monkeypatch, before
+):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    train(config(epochs=3), trials, loader, units, whole)
+    honest, saves = room.state.save, 0
+
+    def deadly(*arguments):
+        nonlocal saves
+        saves += 1
+        if saves == 2 and before:
+            raise Killed
+        honest(*arguments)
+        if saves == 2:
+            raise Killed
+
+    monkeypatch.setattr(room.state, "save", deadly)
+    with pytest.raises(Killed):
+        train(config(epochs=3), trials, loader, units, broken)
+    monkeypatch.undo()
+    train(config(epochs=3), trials, loader, units, broken)
+    assert_same(weights(whole), weights(broken))
+    assert (whole / "log.jsonl").read_text() == (broken / "log.jsonl").read_text()
+
+
 def test_a_finished_run_is_left_alone(trials, loader, units, config, tmp_path):
     train(config(), trials, loader, units, tmp_path)
     before = weights(tmp_path)
@@ -114,6 +140,12 @@ def test_a_folder_of_another_run_is_refused(trials, loader, units, config, tmp_p
         train(config(epochs=2), trials, loader, units, tmp_path)
 
 
+def test_a_run_does_not_go_on_with_other_units(trials, loader, units, config, tmp_path):
+    train(config(epochs=1), trials, loader, units, tmp_path)
+    with pytest.raises(ConfigError, match="began with other recordings or content units"):
+        train(config(epochs=1), trials, loader, replace(units, key="other"), tmp_path)
+
+
 def test_a_damaged_checkpoint_says_what_to_do(trials, loader, units, config, tmp_path):
     train(config(epochs=1), trials, loader, units, tmp_path)
     last = tmp_path / "last.safetensors"
@@ -151,7 +183,7 @@ def test_a_loss_that_is_no_number_skips_steps_and_then_stops(
     monkeypatch.setattr(room, "detection_loss", lambda *a, **o: poisoned(*a, bad={2, 3}, **o))
     train(config(epochs=1), trials, loader, units, tmp_path / "skipped")
     row = json.loads((tmp_path / "skipped" / "log.jsonl").read_text())
-    assert row["skipped"] == 0.5
+    assert row["skipped_steps"] == 2
     assert all(bool(torch.isfinite(value).all()) for value in weights(tmp_path / "skipped").values())
 
     steps = 0

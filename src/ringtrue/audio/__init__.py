@@ -5,37 +5,8 @@ samples, bit for bit, in bounded memory for any length.
 """
 
 from ringtrue.audio.decode import AudioInfo, Source
+from ringtrue.audio.find import AUDIO_SUFFIXES, find_recordings
 from ringtrue.audio.wave import SAMPLE_RATE_HZ, AudioStream, Wave, load, open_stream
-
-AUDIO_SUFFIXES = frozenset(
-    [
-        ".wav",
-        ".flac",
-        ".mp3",
-        ".ogg",
-        ".oga",
-        ".opus",
-        ".m4a",
-        ".aac",
-        ".mp4",
-        ".mov",
-        ".webm",
-        ".mkv",
-        ".amr",
-        ".aif",
-        ".aiff",
-        ".wma",
-        ".au",
-        ".caf",
-        ".w64",
-        ".ulaw",
-        ".ul",
-        ".alaw",
-        ".al",
-        ".g722",
-    ]
-)
-"""What to look for in a folder; a file that is named itself may have any suffix."""
 
 __all__ = [
     "AUDIO_SUFFIXES",
@@ -44,6 +15,7 @@ __all__ = [
     "AudioStream",
     "Source",
     "Wave",
+    "find_recordings",
     "load",
     "open_stream",
 ]

@@ -15,10 +15,7 @@ from numpy.typing import NDArray
 from ringtrue.audio import SAMPLE_RATE_HZ
 from ringtrue.data.trials import Trial
 from ringtrue.errors import CorpusError
-from ringtrue.windows import repeat_to
-
-UNIT_STRIDE = 320  # samples between content units; crops start on this grid so that units stay aligned
-FRAME = 400  # samples that the first unit sees
+from ringtrue.windows import CONTENT_STRIDE, content_frames, repeat_to
 
 Load = Callable[[Trial], NDArray[np.float32]]
 Transform = Callable[[NDArray[np.float32], np.random.Generator], NDArray[np.float32]]
@@ -46,7 +43,7 @@ class TrainingBatches:
     """An endless sequence of balanced batches, readable at any index.
 
     Half of every batch is bona fide. A clip is drawn from the top of a tree down, evenly at each level:
-    bona fide by language, speaker, clip; spoof by system, speaker, clip. So a generator with ten thousand
+    bona fide by corpus, language, speaker, clip; spoof by system, speaker, clip. So a generator with ten thousand
     clips is heard no more often than one with fifty.
 
     Args:
@@ -101,12 +98,12 @@ class TrainingBatches:
     def _crop(self, trial: Trial, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         samples = self.load(trial)
         length = round(self.crop_s * SAMPLE_RATE_HZ)
-        frames = max(0, (length - FRAME) // UNIT_STRIDE + 1)
-        units = np.full(frames, -1, dtype=np.int64)
+        units = np.full(content_frames(length), -1, dtype=np.int64)
         # The last possible start is inclusive, so a clip of exactly the crop's length is fine.
-        start = UNIT_STRIDE * int(rng.integers(0, max(0, len(samples) - length) // UNIT_STRIDE + 1))
+        # Crops start on the grid of the content units, so that units stay aligned with samples.
+        start = CONTENT_STRIDE * int(rng.integers(0, max(0, len(samples) - length) // CONTENT_STRIDE + 1))
         wave = repeat_to(samples[start : start + length], length)
-        known = self.units.get(trial.id, np.empty(0, dtype=np.int16))[start // UNIT_STRIDE :][:frames]
+        known = self.units.get(trial.id, np.empty(0, dtype=np.int16))[start // CONTENT_STRIDE :][: len(units)]
         units[: len(known)] = known  # frames of a repeated clip stay unknown: they need not fall on the grid
         if self.augment is not None:
             wave = self.augment(wave, rng)
@@ -119,7 +116,7 @@ _Tree = dict[Hashable, "_Tree"] | list[Trial]
 def _grow(trials: Sequence[Trial], path: Callable[[Trial], tuple[str, ...]]) -> _Tree:
     """Sort trials into nested groups, in an order that does not depend on the manifest's."""
     root: dict[Hashable, _Tree] = {}
-    for trial in sorted(trials, key=lambda trial: trial.id):
+    for trial in sorted(trials, key=lambda trial: (path(trial), trial.id)):
         *branches, last = path(trial)
         node = root
         for branch in branches:
@@ -130,5 +127,5 @@ def _grow(trials: Sequence[Trial], path: Callable[[Trial], tuple[str, ...]]) -> 
 
 def _draw(node: _Tree, rng: np.random.Generator) -> Trial:
     while isinstance(node, dict):
-        node = node[sorted(node, key=str)[rng.integers(len(node))]]
+        node = list(node.values())[rng.integers(len(node))]
     return node[rng.integers(len(node))]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from ringtrue.errors import CorpusError
-from ringtrue.files import write_text
+from ringtrue.files import stable_int, write_text
 
 LABELS = ("bonafide", "spoof")
 SPLITS = ("train", "dev", "test_seen", "test")
@@ -149,6 +149,33 @@ def validate(trials: Sequence[Trial], name: str) -> None:
         raise CorpusError(f"{name}: unknown split {sorted(unknown)}; accepted: {', '.join(SPLITS)}")
 
 
+def leaks(trials: Sequence[Trial]) -> list[str]:
+    """Find what the training side shares with the sides that judge it.
+
+    Args:
+        trials: The whole corpus.
+
+    Returns:
+        One line for each pair of splits and each of speaker, source utterance and system that they share.
+        `test_seen` may share systems with train: that is its meaning.
+    """
+    sides = {split: [trial for trial in trials if trial.split == split] for split in SPLITS}
+    found = []
+    for split, other in (
+        ("dev", "train"),
+        ("test_seen", "train"),
+        ("test_seen", "dev"),
+        ("test", "train"),
+        ("test", "dev"),
+    ):
+        for field in ("speaker", "source_utterance", "system"):
+            if (split, field) == ("test_seen", "system"):
+                continue
+            if shared := _values(sides[split], field) & _values(sides[other], field):
+                found.append(f"{split} and {other} share {field} {sorted(shared)[:5]}")
+    return found
+
+
 def check_disjoint(trials: Sequence[Trial]) -> None:
     """Refuse a corpus whose training side shares speakers, source utterances or unseen systems with the rest.
 
@@ -158,17 +185,32 @@ def check_disjoint(trials: Sequence[Trial]) -> None:
     Raises:
         CorpusError: Something that must be unseen is seen; the message names it.
     """
-    sides = {split: [trial for trial in trials if trial.split == split] for split in SPLITS}
-    for split in ("dev", "test_seen", "test"):
-        for field in ("speaker", "source_utterance", "system"):
-            if field == "system" and split == "test_seen":
-                continue
-            for other in ("train", "dev"):
-                if other == split:
-                    continue
-                shared = _values(sides[split], field) & _values(sides[other], field)
-                if shared:
-                    raise CorpusError(f"{split} and {other} share {field} {sorted(shared)[:5]}: a leak")
+    if found := leaks(trials):
+        raise CorpusError(f"{found[0]}: a leak")
+
+
+def fingerprint(trials: Sequence[Trial]) -> str:
+    """Name a set of trials by all that is known of them and by their files' sizes and times.
+
+    What is computed from recordings is kept under this name, so that nothing is reused for other recordings
+    that happen to have the same ids. Paths do not count: a corpus may be reached by another one.
+
+    Args:
+        trials: Any trials, in any order.
+
+    Returns:
+        16 hexadecimal digits.
+    """
+    names = []
+    for trial in trials:
+        known = [getattr(trial, name) for name in _COLUMNS if name != "audio"]
+        try:
+            status = Path(trial.audio.partition("#")[0]).stat()
+            known += [status.st_size, status.st_mtime_ns]
+        except OSError:
+            pass  # a missing file is found when it is read; in memory there is none
+        names.append(stable_int(*known))
+    return f"{stable_int(*sorted(names)):016x}"
 
 
 def _values(trials: Sequence[Trial], field: str) -> set[str]:

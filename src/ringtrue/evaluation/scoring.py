@@ -34,8 +34,8 @@ class Scored:
 def score_trials(score_batch: ScoreBatch, trials: Sequence[Trial], load: Load) -> Iterator[Scored]:
     """Score trials in order; a trial's score is the mean over its windows.
 
-    Windows of neighbouring trials share batches, which changes no score: every model here treats the
-    clips of a batch apart.
+    Windows of neighbouring trials share batches, which changes a score by float rounding only: every model
+    here treats the clips of a batch apart.
 
     Args:
         score_batch: The model.
@@ -102,12 +102,20 @@ def _settle(
 
 
 def _read_journal(journal: Path) -> dict[str, float]:
-    """Read what an earlier run scored; a last line cut short by a kill is dropped from the file."""
+    """Read what an earlier run scored; from the first line that a kill or a fault spoilt, the journal is cut."""
     if not journal.exists():
         return {}
-    text = journal.read_text(encoding="utf-8")
-    whole = text[: text.rfind("\n") + 1]
-    if whole != text:
-        write_text(journal, whole)
-    rows = [json.loads(line) for line in whole.splitlines()]
-    return {row["id"]: row["score"] for row in rows}
+    scores: dict[str, float] = {}
+    whole = []
+    for line in journal.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True):
+        try:
+            row = json.loads(line)
+            scores[str(row["id"])] = float(row["score"])
+        except (ValueError, KeyError, TypeError):
+            break
+        if not line.endswith("\n"):
+            del scores[str(row["id"])]
+            break
+        whole.append(line)
+    write_text(journal, "".join(whole))
+    return scores

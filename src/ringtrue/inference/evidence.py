@@ -24,7 +24,7 @@ class Evidence:
 
     def __init__(self) -> None:
         self.samples = 0
-        self._levels: list[NDArray[np.float64]] = []
+        self._levels: list[NDArray[np.float32]] = []
         self._spectrum = np.zeros(_FRAME // 2 + 1)
         self._rest = np.empty(0, dtype=np.float32)
 
@@ -62,7 +62,7 @@ class Evidence:
         loud = float(np.quantile(levels, 0.95))
         speech = levels[levels > max(_SILENCE_DB, loud - _RANGE_DB)]
         present = np.flatnonzero(self._spectrum > self._spectrum.max() * 10 ** (-_FLOOR_DB / 10))
-        level = 10 * np.log10(np.mean(10 ** (speech / 10))) if len(speech) else _SILENCE_DB
+        level = 10 * np.log10(np.mean(10 ** (speech.astype(np.float64) / 10))) if len(speech) else _SILENCE_DB
         return {
             "speech_s": len(speech) * _FRAME / SAMPLE_RATE_HZ,
             "bandwidth_hz": float(present.max(initial=0) * SAMPLE_RATE_HZ / _FRAME),
@@ -70,7 +70,6 @@ class Evidence:
         }
 
 
-def _level_db(frames: NDArray[np.float32]) -> NDArray[np.float64]:
+def _level_db(frames: NDArray[np.float32]) -> NDArray[np.float32]:
     power = np.square(frames, dtype=np.float64).mean(axis=1)
-    levels: NDArray[np.float64] = 10 * np.log10(power + 1e-12)
-    return levels
+    return (10 * np.log10(power + 1e-12)).astype(np.float32)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,10 +15,10 @@ from ringtrue.errors import CheckpointError
 from ringtrue.evaluation.calibrate import Band, Calibration
 from ringtrue.files import cache_dir, sha256_file
 from ringtrue.inference.evidence import Evidence
+from ringtrue.inference.session import open_session, read_card
 from ringtrue.inference.verdict import Decision, Segment, Verdict
 from ringtrue.windows import split_stream, timeline
 
-METADATA_KEY = "ringtrue"  # of the ONNX file; `export` writes it
 ENOUGH_SPEECH_S = 1.0  # below this a recording gets no decision
 _BATCH = 16  # windows judged at once: bounds memory on a recording of any length
 
@@ -36,26 +35,9 @@ class Detector:
     """
 
     def __init__(self, path: str | Path, threads: int = 1):
-        import onnxruntime
-
         path = Path(path)
-        if not path.is_file():
-            raise CheckpointError(f"no model at {path}; give an .onnx file that `ringtrue export` wrote")
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 4  # its complaints come back as exceptions; standard error is ours
-        try:
-            self._session = onnxruntime.InferenceSession(
-                str(path), options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # onnxruntime raises its own unrelated classes
-            reason = str(error).splitlines()[0]
-            raise CheckpointError(f"{path} is not a whole ONNX model: {reason}") from error
-        metadata = self._session.get_modelmeta().custom_metadata_map
-        if METADATA_KEY not in metadata:
-            raise CheckpointError(f"{path} is an ONNX model that ringtrue did not write")
-        self.card: dict[str, Any] = json.loads(metadata[METADATA_KEY])
+        self._session = open_session(path, threads)
+        self.card: dict[str, Any] = read_card(self._session, path)
         self.sha256 = sha256_file(path)
         fitted = self.card["calibration"]
         self._calibration = Calibration.from_dict(fitted["map"]) if fitted else None
@@ -100,22 +82,6 @@ class Detector:
         scores: NDArray[np.float64] = (logits[:, 1] - logits[:, 0]).astype(np.float64)
         return scores
 
-    def calibrate(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Turn raw scores into natural-log likelihood ratios.
-
-        Args:
-            scores: Raw scores of this model.
-
-        Returns:
-            Log-likelihood ratios.
-
-        Raises:
-            CheckpointError: The model was never calibrated.
-        """
-        if self._calibration is None:
-            raise CheckpointError(f"the model {self.card['name']!r} has no calibration: it gives scores only")
-        return self._calibration.apply(scores)
-
     def check(self, source: Source) -> Verdict:
         """Judge a recording.
 
@@ -133,10 +99,8 @@ class Detector:
             starts, scores = self._judge(evidence.listen(stream))
             info, warnings = stream.info, stream.warnings
         score = float(scores.mean())
-        pieces = timeline(
-            starts, scores if self._calibration is None else self.calibrate(scores), evidence.samples
-        )
-        llr = None if self._calibration is None else float(self.calibrate(np.array([score]))[0])
+        pieces = timeline(starts, scores, evidence.samples)
+        llr = self._llr(score)
         measured = evidence.summary()
         decision, doubts = self._decide(llr, measured)
         return Verdict(
@@ -144,7 +108,7 @@ class Detector:
             decision=decision,
             llr=llr,
             score=score,
-            segments=tuple(Segment(*piece) for piece in pieces),
+            segments=tuple(Segment(start_s, end_s, self._llr(mean)) for start_s, end_s, mean in pieces),
             evidence=measured,
             warnings=(*warnings, *doubts),
             operating_point=self.card["calibration"],
@@ -162,6 +126,9 @@ class Detector:
                 "duration_s": evidence.samples / SAMPLE_RATE_HZ,
             },
         )
+
+    def _llr(self, score: float) -> float | None:
+        return None if self._calibration is None else float(self._calibration.apply(score))
 
     def _judge(self, blocks: Iterable[NDArray[np.float32]]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         starts: list[int] = []

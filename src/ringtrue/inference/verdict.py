@@ -19,12 +19,13 @@ class Segment:
     Attributes:
         start_s: Where it starts.
         end_s: Where it ends.
-        llr: Evidence of the windows that cover it: natural-log likelihood ratio, above 0 favours bona fide.
+        llr: Evidence of the windows that cover it, above 0 favours bona fide: natural-log likelihood ratio, or
+            ``None`` where the model was never calibrated.
     """
 
     start_s: float
     end_s: float
-    llr: float
+    llr: float | None
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Verdict:
     Attributes:
         name: The recording.
         decision: ``"bona fide"``, ``"spoof"`` or ``"inconclusive"``; the last rather than a guess.
-        llr: Calibrated natural-log likelihood ratio of the whole recording; above 0 favours bona fide. NaN-free:
+        llr: Calibrated natural-log likelihood ratio of the whole recording; above 0 favours bona fide;
             ``None`` where the model was never calibrated.
         score: The model's own score before calibration; higher = more likely bona fide.
         segments: The timeline; covers the recording.

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ringtrue.errors import CheckpointError
-from ringtrue.files import atomic_path
 from ringtrue.models.registry import create
+from ringtrue.tensors import load_tensors, save_tensors
 
 if TYPE_CHECKING:
     from torch import nn
@@ -31,8 +31,8 @@ class ModelCard:
         calibration: Slope and offset that turn a score into a natural-log likelihood ratio, the thresholds
             of the operating point, and what they were fitted on; empty before calibration.
         trained_on: Corpus name, manifest hash and licences.
-        metrics: Figures on the development set, never on a test set.
-        provenance: Versions, seed, step, command.
+        metrics: Figures on the development set, never on a test set, and the step that they were reached at.
+        provenance: Versions, seed, configuration, content teacher, command.
     """
 
     name: str
@@ -53,40 +53,8 @@ def save(path: str | Path, model: nn.Module, card: ModelCard) -> None:
         model: The model that ``card.architecture`` and ``card.arguments`` build.
         card: What to remember of it.
     """
-    from safetensors.torch import save_file
-
-    weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-    header = {"ringtrue": json.dumps({"format": FORMAT, **asdict(card)}, sort_keys=True)}
-    with atomic_path(path) as temporary:
-        save_file(weights, temporary, metadata=header)
-
-
-def read_card(path: str | Path) -> ModelCard:
-    """Read what is known of a model without building it.
-
-    Args:
-        path: A checkpoint that `save` wrote.
-
-    Returns:
-        Its card.
-
-    Raises:
-        CheckpointError: The file is missing, damaged or of an unknown format.
-    """
-    from safetensors import SafetensorError, safe_open
-
-    if not Path(path).is_file():
-        raise CheckpointError(
-            f"no checkpoint at {path}: give a .safetensors file that `ringtrue train` wrote"
-        )
-    try:
-        with safe_open(str(path), framework="pt") as file:
-            header = (file.metadata() or {}).get("ringtrue")
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path} is not a whole safetensors file: {error}") from error
-    if header is None:
-        raise CheckpointError(f"{path} holds weights but no ringtrue card: it was not written by ringtrue")
-    return _card_from(json.loads(header), path)
+    header = json.dumps({"format": FORMAT, **asdict(card)}, sort_keys=True)
+    save_tensors(path, model.state_dict(), {"ringtrue": header})
 
 
 def load(path: str | Path) -> tuple[nn.Module, ModelCard]:
@@ -101,12 +69,13 @@ def load(path: str | Path) -> tuple[nn.Module, ModelCard]:
     Raises:
         CheckpointError: The file is missing, damaged, of an unknown format, or does not fit its model.
     """
-    from safetensors.torch import load_file
-
-    card = read_card(path)
+    weights, metadata = load_tensors(path)
+    if "ringtrue" not in metadata:
+        raise CheckpointError(f"{path} holds weights but no ringtrue card: it was not written by ringtrue")
+    card = _card_from(json.loads(metadata["ringtrue"]), path)
     model = create(card.architecture, **card.arguments)
     try:
-        model.load_state_dict(load_file(str(path)))
+        model.load_state_dict(weights)
     except RuntimeError as error:
         raise CheckpointError(f"{path}: the weights do not fit {card.architecture}: {error}") from error
     return model.eval(), card

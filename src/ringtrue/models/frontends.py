@@ -19,26 +19,10 @@ from torch.nn import functional
 from ringtrue.errors import CheckpointError, require
 from ringtrue.models.ctranslate2 import is_ctranslate2_folder, read_whisper_encoder
 from ringtrue.models.features import filterbank
+from ringtrue.windows import CONTENT_FRAME, CONTENT_STRIDE, content_frames
 
-FRAME = 400  # samples that frame 0 sees: 25 ms
-STRIDE = 320  # samples between frames: 20 ms
 LOG_MEL = "log-mel"
 """Name of the front end that needs no weights."""
-
-
-def frame_count(samples: int) -> int:
-    """Count the 50 Hz frames of a wave; 0 if it is shorter than one.
-
-    Args:
-        samples: T.
-
-    Returns:
-        L, the number that wav2vec 2.0's convolutions give.
-
-    >>> frame_count(16_000), frame_count(399)
-    (49, 0)
-    """
-    return max(0, (samples - FRAME) // STRIDE + 1)
 
 
 class FrontEnd(nn.Module):
@@ -58,11 +42,11 @@ class FrontEnd(nn.Module):
         """Compute features.
 
         Args:
-            wave: `(B, T)`, 16 kHz, T at least `FRAME`.
+            wave: `(B, T)`, 16 kHz, T at least `CONTENT_FRAME`.
             layer: 0 to `num_layers`.
 
         Returns:
-            `(B, L, D)` with L = ``frame_count(T)``.
+            `(B, L, D)` with L = ``content_frames(T)``.
         """
         raise TypeError(f"{type(self).__name__} does not define forward")
 
@@ -107,11 +91,11 @@ class LogMelContext(FrontEnd):
         self.bank: Tensor
         self.window: Tensor
         self.register_buffer("bank", torch.from_numpy(filterbank(40, 60.0, 7600.0)))
-        self.register_buffer("window", torch.hann_window(FRAME))
+        self.register_buffer("window", torch.hann_window(CONTENT_FRAME))
 
     def forward(self, wave: Tensor, layer: int = 0) -> Tensor:
         """See `FrontEnd.forward`."""
-        frames = wave.unfold(1, FRAME, STRIDE) * self.window
+        frames = wave.unfold(1, CONTENT_FRAME, CONTENT_STRIDE) * self.window
         power = torch.fft.rfft(frames, n=512).abs().square()
         image = torch.log(power @ self.bank.T + 1e-6)
         padded = functional.pad(image.transpose(1, 2), (2, 2), mode="replicate")
@@ -173,10 +157,10 @@ class WhisperEncoder(FrontEnd):
 
     def forward(self, wave: Tensor, layer: int) -> Tensor:
         """See `FrontEnd.forward`; the last layer comes after the final normalisation."""
-        count = frame_count(wave.shape[1])
+        count = content_frames(wave.shape[1])
         # Whisper's frame i is centred on sample 320 i of what it is given: 200 samples less, and it is
         # centred where a frame of 25 ms without padding is.
-        x = self.encode(self.log_mel(wave[:, FRAME // 2 :]), layer)
+        x = self.encode(self.log_mel(wave[:, CONTENT_FRAME // 2 :]), layer)
         return x[:, :count]
 
     def encode(self, mel: Tensor, layer: int) -> Tensor:
@@ -249,10 +233,12 @@ class _WhisperBlock(nn.Module):
 
 
 def _from_transformers(name: str) -> FrontEnd:
+    from safetensors import SafetensorError
+
     transformers = require("transformers", "train")
     try:
         model = transformers.AutoModel.from_pretrained(name)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0]
         raise CheckpointError(
             f"the front end {name!r} cannot be loaded ({reason}); accepted: a hub name such as "

@@ -20,15 +20,18 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ringtrue.data.trials import Trial
-from ringtrue.errors import CorpusError, require
-from ringtrue.files import atomic_path, stable_int, write_json
-from ringtrue.models.frontends import FrontEnd, frame_count
+from ringtrue.data.trials import Trial, fingerprint
+from ringtrue.errors import CheckpointError, ConfigError, CorpusError, require
+from ringtrue.files import stable_int, write_json
+from ringtrue.models.frontends import FrontEnd
 from ringtrue.models.layers import ChannelNorm
+from ringtrue.tensors import load_tensors, save_tensors
+from ringtrue.windows import CONTENT_FRAME, CONTENT_STRIDE, content_frames
 
 IGNORED = -1  # unit of a frame that has none
 _SHARD = 256  # clips whose units share a file: what a kill can cost
 _SHORTEST = 3200  # samples: 0.2 s, below which no teacher is asked
+_PIECE = 1000  # frames that the teacher hears at once: 20 s
 
 
 @dataclass(frozen=True)
@@ -38,10 +41,15 @@ class ContentUnits:
     Attributes:
         count: K, number of units.
         by_trial: Trial id to units `(L,)` int16 at 50 Hz.
+        key: Names everything that they depend on, recordings included; a run goes on only with the units
+            that it began with.
+        made_by: Teacher, hash of its weights, layer and clustering, for the model's card.
     """
 
     count: int
     by_trial: Mapping[str, NDArray[np.int16]]
+    key: str
+    made_by: Mapping[str, Any]
 
 
 class ContentAdversary(nn.Module):
@@ -82,10 +90,11 @@ class ContentAdversary(nn.Module):
         told = functional.one_hot(labels, self.classes).to(evidence.dtype)
         told = told[:, :, None].expand(-1, -1, evidence.shape[2])
         logits = self.network(torch.cat([evidence, told], dim=1))
-        loss = functional.cross_entropy(logits, units, ignore_index=IGNORED) / math.log(self.units)
+        total = functional.cross_entropy(logits, units, ignore_index=IGNORED, reduction="sum")
         known = units != IGNORED
-        right = ((logits.argmax(dim=1) == units) & known).sum() / known.sum().clamp(min=1)
-        return loss, right.detach()
+        count = known.sum().clamp(min=1)  # clips too short for the teacher may leave none
+        right = ((logits.argmax(dim=1) == units) & known).sum() / count
+        return total / count / math.log(self.units), right.detach()
 
 
 def reverse_gradient(task: Tensor, adversary: Tensor, strength: float) -> Tensor:
@@ -157,21 +166,26 @@ def make_units(
         The units; trials too short for the teacher have none.
 
     Raises:
+        ConfigError: The teacher has no such layer.
         CorpusError: There is no bona fide training speech, or too little for K units.
     """
-    key = {
-        "teacher": teacher.weights_sha256,
+    if layer > teacher.num_layers:
+        raise ConfigError(f"content.layer = {layer}: {teacher.name} has layers 0 to {teacher.num_layers}")
+    made_by = {
+        "teacher": teacher.name,
+        "weights_sha256": teacher.weights_sha256,
         "layer": layer,
         "units": count,
         "fit_clips": fit_clips,
         "seed": seed,
-        # id, codec and length together notice a corpus that was rebuilt under the same names
-        "trials": f"{stable_int(*((t.id, t.codec, t.duration_s) for t in trials)):016x}",
     }
-    folder = folder / f"{stable_int(*key.values()):016x}"
-    write_json(folder / "key.json", {"teacher_name": teacher.name, **key})
+    recordings = fingerprint(trials)
+    depends_on = [value for name, value in made_by.items() if name != "teacher"]  # a folder may be moved
+    key = f"{stable_int(*depends_on, recordings):016x}"
+    folder = folder / key
+    write_json(folder / "made_by.json", {**made_by, "recordings": recordings})
     centroids = _fit_or_load(folder, trials, load_samples, teacher, layer, count, fit_clips, seed, progress)
-    done = _load_shards(folder)
+    done = _load_shards(folder, progress)
     todo = [trial for trial in trials if trial.id not in done]
     for start in range(0, len(todo), _SHARD):
         shard = {}
@@ -181,16 +195,31 @@ def make_units(
         _save_shard(folder, shard)
         done.update(shard)
         progress(f"content units: {len(done)}/{len(trials)} clips")
-    return ContentUnits(count, done)
+    return ContentUnits(count, done, key, made_by)
 
 
 @torch.inference_mode()
 def _features(teacher: FrontEnd, layer: int, samples: NDArray[np.float32]) -> Tensor:
-    """Teacher features `(L, D)`, each dimension normalised over the recording."""
+    """Teacher features `(L, D)`, each dimension normalised over the recording; none of one that is too short.
+
+    A long recording is read in pieces: Whisper knows no more than 30 s, and self-attention's memory grows with
+    the square of the length.
+    """
+    frames = content_frames(len(samples))
     if len(samples) < _SHORTEST:
         return torch.empty(0, 0)
-    features = teacher(torch.from_numpy(samples)[None], layer)[0]
-    assert len(features) == frame_count(len(samples)), "the teacher's frames are not the evidence's"
+    wave = torch.from_numpy(samples)[None]
+    pieces = []
+    for start in range(0, frames, _PIECE):
+        stop = min(start + _PIECE, frames)
+        if frames - stop < _PIECE // 10:  # a rest too short to be understood goes with the piece before it
+            stop = frames
+        piece = wave[:, CONTENT_STRIDE * start : CONTENT_STRIDE * (stop - 1) + CONTENT_FRAME]
+        pieces.append(teacher(piece, layer)[0])
+        if stop == frames:
+            break
+    features = torch.cat(pieces)
+    assert len(features) == frames, "the teacher's frames are not the evidence's"
     return (features - features.mean(0)) / (features.std(0) + 1e-5)
 
 
@@ -213,11 +242,14 @@ def _fit_or_load(
     seed: int,
     progress: Callable[[str], None],
 ) -> Tensor:
-    from safetensors.torch import load_file, save_file
-
     path = folder / "centroids.safetensors"
     if path.exists():
-        return load_file(path)["centroids"]
+        try:
+            return load_tensors(path)[0]["centroids"]
+        except (CheckpointError, KeyError):
+            progress(f"content units: {path} is damaged and is made again")
+            for shard in folder.glob("units-*"):
+                shard.unlink()  # what was named by lost centroids has lost its meaning
     human = [trial for trial in trials if trial.is_bonafide and trial.split == "train"]
     chosen = sorted(human, key=lambda trial: stable_int("units", seed, trial.id))[:fit_clips]
     progress(
@@ -235,23 +267,24 @@ def _fit_or_load(
     fitted = cluster.MiniBatchKMeans(count, random_state=seed, n_init=3, batch_size=4096)
     fitted.fit(torch.cat(features).numpy())
     centroids = torch.from_numpy(fitted.cluster_centers_.astype(np.float32))
-    with atomic_path(path) as temporary:
-        save_file({"centroids": centroids}, temporary)
+    save_tensors(path, {"centroids": centroids}, {})
     return centroids
 
 
-def _load_shards(folder: Path) -> dict[str, NDArray[np.int16]]:
-    from safetensors.numpy import load_file
-
+def _load_shards(folder: Path, progress: Callable[[str], None]) -> dict[str, NDArray[np.int16]]:
     units: dict[str, NDArray[np.int16]] = {}
     for path in sorted(folder.glob("units-*.safetensors")):
-        units.update(load_file(path))
+        try:
+            tensors, _ = load_tensors(path)
+        except CheckpointError:
+            progress(f"content units: {path} is damaged and is made again")
+            path.unlink()
+            continue
+        units.update({name: tensor.numpy() for name, tensor in tensors.items()})
     return units
 
 
 def _save_shard(folder: Path, shard: Mapping[str, NDArray[np.int16]]) -> None:
-    from safetensors.numpy import save_file
-
-    name = f"units-{len(list(folder.glob('units-*.safetensors'))):05d}.safetensors"
-    with atomic_path(folder / name) as temporary:
-        save_file(dict(shard), temporary)
+    # Named by what is in it: no second writer and no gap left by a damaged shard can make two names meet.
+    name = f"units-{stable_int(*sorted(shard)):016x}.safetensors"
+    save_tensors(folder / name, {key: torch.from_numpy(value) for key, value in shard.items()}, {})

@@ -1,4 +1,4 @@
-"""Models and optimisers mid-run <-> one safetensors file, whole or absent, that cannot run code."""
+"""Models and optimisers mid-run <-> one file that a run goes on from."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ringtrue.errors import CheckpointError
-from ringtrue.files import atomic_path
+from ringtrue.tensors import load_tensors, save_tensors
 
 Player = nn.Module | torch.optim.Optimizer
 
@@ -24,14 +24,12 @@ def save(path: Path, players: Mapping[str, Player], counters: Mapping[str, Any])
         players: Modules and optimisers by name.
         counters: JSON values: step, best figures.
     """
-    from safetensors.torch import save_file
-
-    tensors = {}
-    for name, player in players.items():
-        for key, tensor in _tensors(player).items():
-            tensors[f"{name}/{key}"] = tensor.detach().contiguous()
-    with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata={"counters": json.dumps(dict(counters))})
+    tensors = {
+        f"{name}/{key}": tensor
+        for name, player in players.items()
+        for key, tensor in _tensors(player).items()
+    }
+    save_tensors(path, tensors, {"counters": json.dumps(dict(counters))})
 
 
 def load(path: Path, players: Mapping[str, Player]) -> dict[str, Any]:
@@ -47,20 +45,13 @@ def load(path: Path, players: Mapping[str, Player]) -> dict[str, Any]:
     Raises:
         CheckpointError: The file is damaged or belongs to another run.
     """
-    from safetensors import SafetensorError, safe_open
-
     try:
-        with safe_open(str(path), framework="pt") as file:
-            counters: dict[str, Any] = json.loads(file.metadata()["counters"])
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        tensors, metadata = load_tensors(path)
+        counters: dict[str, Any] = json.loads(metadata["counters"])
         for name, player in players.items():
-            own = {
-                key.removeprefix(f"{name}/"): value
-                for key, value in tensors.items()
-                if key.startswith(f"{name}/")
-            }
+            own = {k.removeprefix(f"{name}/"): v for k, v in tensors.items() if k.startswith(f"{name}/")}
             _restore(player, own)
-    except (SafetensorError, OSError, KeyError, RuntimeError) as error:
+    except (CheckpointError, KeyError, ValueError, RuntimeError) as error:
         raise CheckpointError(
             f"{path} is damaged or of another run ({error}); remove it to train from the start"
         ) from error

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import platform
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -33,10 +34,12 @@ from ringtrue.models.registry import create
 from ringtrue.training import state
 from ringtrue.training.content import ContentAdversary, ContentUnits, ramp, reverse_gradient
 from ringtrue.training.losses import detection_loss, detection_score
+from ringtrue.windows import CONTENT_FRAME, CONTENT_STRIDE
 
 BEST = "prosody_encoder_best.safetensors"
 _LAST = "last.safetensors"
 _ARCHITECTURE = "prosody_encoder"
+_HEARD = 500  # frames of a dev clip that leakage is measured on: 10 s
 _PATIENCE = 3  # steps in a row without a finite loss before the run stops
 
 Load = Callable[[Trial], NDArray[np.float32]]
@@ -114,18 +117,22 @@ def train(
     }
     last = run / _LAST
     kept: dict[str, Any] = state.load(last, players) if last.exists() else {"step": 0, "best": None}
-    step, best = int(kept["step"]), kept["best"]
+    if step := int(kept["step"]):
+        progress(f"{config.name}: going on at step {step}")
+    if step and kept["units"] != units.key:
+        raise ConfigError(
+            f"{run} began with other recordings or content units; give another folder, or remove it"
+        )
+    best = kept["best"]
     steps = settings.epochs * settings.steps_per_epoch
     log = _Log(run, step)
-    if step:
-        progress(f"{config.name}: going on at step {step} of {steps}")
 
     # ---- the loop -----------------------------------------------------------------------------------------------
     started, first, failures = time.monotonic(), step, 0
     while step < steps:
         epoch_end = min(steps, (step // settings.steps_per_epoch + 1) * settings.steps_per_epoch)
         model.train()
-        sums: dict[str, float] = {}
+        epoch_start, learned = step, list[dict[str, float]]()
         for batch in _loader(batches, step, epoch_end, settings.workers):
             for group in optimiser.param_groups:
                 group["lr"] = settings.learning_rate * schedule(step, steps, settings.warmup)
@@ -135,30 +142,39 @@ def train(
                 figures = _learn(model, adversary, optimiser, adversary_optimiser, batch, strength, config)
             failures = 0 if figures else failures + 1
             if failures == _PATIENCE:
+                saved = (
+                    f"the checkpoint of step {kept['step']} is kept in {last}"
+                    if last.exists()
+                    else "none was saved"
+                )
                 raise TrainingError(
                     f"{config.name}: the loss was not a finite number {_PATIENCE} steps in a row, at step {step}; "
-                    f"the checkpoint of step {step - step % settings.steps_per_epoch} is kept in {last}. "
-                    "Try a lower training.learning_rate"
+                    f"{saved}. Try a lower training.learning_rate, and look at the recordings of that step"
                 )
-            for name, value in (figures or {"skipped": 1.0}).items():
-                sums[name] = sums.get(name, 0.0) + value
+            if figures:
+                learned.append(figures)
             step += 1
 
-        # ---- once an epoch: how well does it tell unseen systems and speakers apart? ----------------------------
-        length = settings.steps_per_epoch
-        means = {name: value / length for name, value in sums.items()}
+        # ---- once an epoch: how well does it tell unseen systems and speakers apart? -----------------------
+        means = {
+            name: float(np.mean([row[name] for row in learned])) for name in (learned[0] if learned else ())
+        }
+        means["skipped_steps"] = epoch_end - epoch_start - len(learned)
         scores = _score_dev(model, dev, load)
         validation = _validate(dev, scores) | _leakage(model, adversary, dev, load, units)
         if best is None or _rank(validation) < _rank(best):
             best = {**validation, "step": step}
-            card = _card(config, arguments, best, trained_on)
+            card = _card(config, arguments, best, units, trained_on)
             card.calibration = _calibration(dev, scores, progress)
             checkpoint.save(run / BEST, model, card)
-        state.save(last, players, {"step": step, "best": best})
+        # The log comes first: what a kill leaves unsaved is logged again, what it leaves unlogged would be lost.
         log.write(step, {**means, "lr": optimiser.param_groups[0]["lr"], "lambda": strength, **validation})
+        kept = {"step": step, "best": best, "units": units.key}
+        state.save(last, players, kept)
         rate = (time.monotonic() - started) / (step - first)
         progress(
-            f"{config.name}: epoch {step // length}/{settings.epochs} | loss {means.get('loss', math.nan):.3f} | "
+            f"{config.name}: epoch {step // settings.steps_per_epoch}/{settings.epochs} | "
+            f"loss {means.get('loss', math.nan):.3f} | "
             f"dev EER {100 * validation['dev_eer']:.2f} % (best {100 * best['dev_eer']:.2f}) | "
             f"content read {100 * validation['dev_content_accuracy']:.1f} % | {rate:.2f} s/step | "
             f"{settings.batch_size / rate:.0f} clips/s | ETA {rate * (steps - step):.0f} s"
@@ -314,10 +330,11 @@ def _leakage(
     """Share of dev frames whose content unit the adversary reads from the evidence."""
     right, known = 0.0, 0
     for trial in dev[:: max(1, len(dev) // 64)]:
-        truth = torch.from_numpy(units.by_trial[trial.id].astype(np.int64))[None]
+        truth = torch.from_numpy(units.by_trial[trial.id].astype(np.int64))[None, :_HEARD]
         if truth.shape[1] == 0:
             continue
-        evidence = model.evidence(torch.from_numpy(load(trial))[None])[:, :, : truth.shape[1]]
+        heard = load(trial)[: CONTENT_STRIDE * (truth.shape[1] - 1) + CONTENT_FRAME]
+        evidence = model.evidence(torch.from_numpy(heard)[None])
         label = torch.tensor([int(trial.is_bonafide)])
         right += float(adversary(evidence, label, truth)[1]) * truth.shape[1]
         known += truth.shape[1]
@@ -349,7 +366,11 @@ def _calibration(dev: Sequence[Trial], scores: NDArray[np.float64], progress: Pr
 
 
 def _card(
-    config: RunConfig, arguments: dict[str, Any], best: dict[str, Any], trained_on: dict[str, Any] | None
+    config: RunConfig,
+    arguments: dict[str, Any],
+    best: dict[str, Any],
+    units: ContentUnits,
+    trained_on: dict[str, Any] | None,
 ) -> checkpoint.ModelCard:
     return checkpoint.ModelCard(
         name=config.name,
@@ -363,6 +384,8 @@ def _card(
             "python": platform.python_version(),
             "seed": config.seed,
             "config": config.model_dump(),
+            "content_units": dict(units.made_by),
+            "command": " ".join(["ringtrue", *sys.argv[1:]]),
         },
     )
 
