@@ -45,7 +45,7 @@ class ContentConfig(_Strict):
 class TrainingConfig(_Strict):
     """Steps, batches and the optimiser."""
 
-    epochs: int = Field(12, ge=1)
+    epochs: int = Field(10, ge=1)
     steps_per_epoch: int = Field(50, ge=1)
     batch_size: int = Field(32, ge=2, multiple_of=2)  # half bona fide, half spoof
     crop_s: float = Field(3.0, ge=0.5, le=30)
