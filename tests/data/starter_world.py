@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from ringtrue.data.corpora.starter.engines import Engine, Result
+from ringtrue.data.corpora.starter.engines import Result
 from ringtrue.data.corpora.starter.human import FESTVOX_RU
 from ringtrue.data.corpora.starter.recipe import Copies, Recipe, Speech
+from ringtrue.data.corpora.starter.systems import Engine
 from ringtrue.data.corpora.starter.texts import FILLETS, STAMPS
 
 WORDS = "red fish swims under green ship while crab sleeps near white stone and blue eel waits".split()  # noqa: SIM905
@@ -75,14 +76,15 @@ class FakeEngines:
     """Engines that hum the text's checksum; some may be told to fail, fall silent or die."""
 
     def __init__(self) -> None:
-        self.made, self.broken, self.silent, self.dies_after = [], set(), set(), None
+        self.made, self.broken, self.silent, self.refused = [], set(), set(), set()
+        self.dies_after, self.reason = None, "it crashed"
 
     def run(self, jobs, cache, workers, progress):
         for job in jobs:
             if self.dies_after is not None and len(self.made) >= self.dies_after:
                 raise KeyboardInterrupt
-            if job.engine in self.broken:
-                yield Result(job.id, False, "it crashed")
+            if job.engine in self.broken or job.id in self.refused:
+                yield Result(job.id, False, self.reason)
                 continue
             self.made.append(job.id)
             if job.source_wave:
@@ -98,9 +100,9 @@ class FakeEngines:
 
 
 def sentence(number: int, language: str) -> str:
-    """Make one of endless sentences, the same number meaning the same in every language."""
+    """Make one of 676 sentences, the same number (its last word) meaning the same in every language."""
     words = [WORDS[(number * step) % len(WORDS)] for step in (1, 3, 5, 7)]
-    return f"{' '.join(words)} {language} {'i' * (number + 1)}."
+    return f"{' '.join(words)} {language} {chr(97 + number // 26)}{chr(97 + number % 26)}."
 
 
 def make_packages(prefix: Path) -> None:

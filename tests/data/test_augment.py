@@ -19,7 +19,6 @@ from ringtrue.data.augment import (
     codec_round_trip,
     quantise,
     set_level,
-    trim_silence,
 )
 from ringtrue.errors import ConfigError
 
@@ -168,16 +167,6 @@ def test_noise_beyond_full_scale_lowers_the_whole() -> None:
     assert not add_noise(np.zeros(9, np.float32), 0.0, np.random.default_rng(0)).any()
     with pytest.raises(ConfigError, match="white, pink, brown"):
         add_noise(loud, 0.0, np.random.default_rng(0), "blue")
-
-
-def test_trim_silence_keeps_the_margin() -> None:
-    samples = 1e-4 * noise(0, 48_000)
-    samples[16_000:32_000] = noise(1, 16_000)
-    trimmed = trim_silence(samples, keep_s=0.05)
-    np.testing.assert_array_equal(trimmed, samples[16_000 - 800 : 32_000 + 800])
-    np.testing.assert_array_equal(trim_silence(samples, keep_s=9.0), samples)
-    assert len(trim_silence(np.zeros(500, np.float32))) == 500
-    assert len(trim_silence(np.zeros(0, np.float32))) == 0
 
 
 def test_quantise_error_halves_with_each_bit(speechlike: Speechlike) -> None:

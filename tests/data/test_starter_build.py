@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 import soundfile
-from starter_world import ENGINES, RECIPE, FakeEngines, make_packages
+from starter_world import ENGINES, RECIPE, FakeEngines
 
-from ringtrue.data.corpora.starter import builder, engines, packages
+from ringtrue.data.corpora.starter import builder, clips, engines, packages
 from ringtrue.data.corpora.starter.texts import plain
 from ringtrue.data.trials import Trial, check_disjoint
 from ringtrue.errors import CorpusError
@@ -44,13 +44,6 @@ class World:
         return builder.build(
             "small", self.folder / name, self.folder / "cache", 1, self.lines.append, seed=seed
         )
-
-
-@pytest.fixture(scope="module")
-def debian(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("debian")
-    make_packages(folder)
-    return folder
 
 
 @pytest.fixture
@@ -127,7 +120,8 @@ def test_synthesisers_read_what_people_of_that_split_say_first(built):
 def test_provenance_names_versions_licences_and_counts(built):
     world, trials = built
     provenance = json.loads((world.folder / "corpus/provenance.json").read_text())
-    assert provenance["packages"]["festvox-ru"] == {"version": "1.0", "sha256": "00", "licence": "BSD-like"}
+    licence = "LicenseRef-festvox-ru-BSD-like"
+    assert provenance["packages"]["festvox-ru"] == {"version": "1.0", "sha256": "00", "licence": licence}
     assert set(provenance["engines"]) == {trial.system for trial in trials} - {""}
     assert sum(n for systems in provenance["counts"].values() for n in systems.values()) == len(trials)
 
@@ -155,9 +149,12 @@ def test_a_killed_build_goes_on_where_it_stopped(world):
     assert not (root / "manifest.tsv").exists()
     half = {path: path.stat().st_mtime_ns for path in root.rglob("*.flac")}
     assert half
+    part = root / "audio/train/bonafide/.clip.x1.flac"
+    part.write_bytes(b"half")
     made = len(world.fake.made)
     world.fake.dies_after = None
     trials = world.build()
+    assert not part.exists()
     assert all(path.stat().st_mtime_ns == before for path, before in half.items())
     planned = sum(row.count for row in (*RECIPE.copies, *RECIPE.speech))
     assert len(world.fake.made) - made < planned
@@ -180,13 +177,44 @@ def test_a_missing_source_is_one_line_and_the_rest_goes_on(world):
     trials = world.build()
     assert "festvox_ru_shmyrev" not in {trial.speaker for trial in trials}
     assert not {"tts_dev", "tts_more"} & {trial.system for trial in trials}
-    assert sum("festvox_ru_shmyrev" in line for line in world.lines) == 1
-    assert [line for line in world.lines if "tts_" in line] == [
-        "tts_dev clips: 2 left out, mostly because: it crashed; going on without",
-        "tts_more clips: 2 left out, mostly because: not 1.2 to 10 s of speech; going on without",
+    assert [line for line in world.lines if line.startswith("going on without")] == [
+        "going on without: gone (festvox-ru)",
+        "going on without: 2 left out, mostly because: it crashed (tts_dev clips)",
+        "going on without: 2 left out, mostly because: not 1.2 to 10 s of speech (tts_more clips)",
     ]
     missing = json.loads((world.folder / "corpus/provenance.json").read_text())["missing"]
-    assert {"festvox-ru", "festvox_ru_shmyrev", "tts_dev clips", "tts_more clips"} <= set(missing)
+    assert {"festvox-ru", "tts_dev clips", "tts_more clips"} <= set(missing)
+
+
+def test_what_an_engine_cannot_say_gives_way_and_everything_else_stays(world, built):
+    _, trials = built
+    refused = next(trial for trial in trials if trial.system == "tts_test" and trial.language == "en")
+    world.fake.refused = {refused.id}
+    made = world.build()
+    assert refused.id not in {trial.id for trial in made}
+    assert len({trial.id for trial in made} - {trial.id for trial in trials}) == 1
+    assert len(made) == len(trials)
+    assert json.loads((world.folder / "corpus/provenance.json").read_text())["missing"] == {}
+
+
+def test_a_full_disk_stops_the_build_and_blames_no_engine(world):
+    world.fake.broken, world.fake.reason = {"tts_dev"}, "OSError: [Errno 28] No space left on device"
+    with pytest.raises(CorpusError, match="is full: free some space and run again"):
+        world.build()
+    assert not (world.folder / "corpus/manifest.tsv").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "duration_s", "said"),
+    [
+        ("A penny.", 1.0, True),
+        ("A penny.", 4.0, False),
+        ("A penny " * 20, 1.8, False),
+        ("A penny " * 20, 9.0, True),
+    ],
+)
+def test_a_recording_that_cannot_say_its_text_is_told_from_one_that_can(text, duration_s, said):
+    assert clips.is_said(text, duration_s) is said
 
 
 def test_below_the_minimum_it_stops_before_the_engines_and_says_why(world):
@@ -194,9 +222,14 @@ def test_below_the_minimum_it_stops_before_the_engines_and_says_why(world):
         where = world.folder / "prefix/usr/share" / ("games/fillets-ng" if name == "fillets-ng" else name)
         where.rename(world.folder / name)
     world.gone = {"fillets-ng-data-cs"}
-    with pytest.raises(CorpusError, match=r"train has 0 speakers and needs 3.*fillets-ng-data-cs: gone"):
-        world.build()
-    assert world.fake.made == []
+    prepared = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engines, "prepare", lambda names, *_: prepared.append(names))
+        with pytest.raises(
+            CorpusError, match=r"train has 0 speakers and needs 3.*gone \(fillets-ng-data-cs\)"
+        ):
+            world.build()
+    assert prepared == []
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,9 @@ import pytest
 import soundfile
 
 from ringtrue.data.corpora.starter import engine_worker, engines
-from ringtrue.data.corpora.starter.engines import ENGINES, PIPS, Job, prepare, run
+from ringtrue.data.corpora.starter.engines import Job, prepare, run
 from ringtrue.data.corpora.starter.packages import DebResult, EngineEnvironment
+from ringtrue.data.corpora.starter.systems import ENGINES, PIPS
 from ringtrue.files import cache_dir
 
 FOLDER = Path(engines.__file__).parent
@@ -106,7 +107,7 @@ def test_preparing_names_what_each_engine_lacks(monkeypatch, tmp_path):
     )
     monkeypatch.setattr(engines, "fetch_debs", lambda *_, **__: DebResult(tmp_path, {}, {"flite": "offline"}))
     ready = prepare(["copy_lpc", "piper_joe", "flite_clustergen"], tmp_path, quiet)
-    assert ready == {"copy_lpc": "", "piper_joe": "piper: not found", "flite_clustergen": "flite: offline"}
+    assert ready == {"copy_lpc": "", "piper_joe": "not found (piper)", "flite_clustergen": "offline (flite)"}
 
 
 # ------------------------------------------------------------------------------------------- vocoders
@@ -310,6 +311,29 @@ def test_speech_that_cannot_be_the_text_is_refused(tmp_path, monkeypatch, second
     assert (tmp_path / "a.wav").exists() == (reason == "")
 
 
+def test_typographic_marks_reach_no_engine(tmp_path, monkeypatch):
+    heard = []
+
+    class Programs:
+        @staticmethod
+        def espeak_formant(job, settings):
+            heard.append(job["text"])
+            return np.full(8000, 0.1, np.float32), 8000
+
+    monkeypatch.setitem(sys.modules, "engine_programs", Programs)
+    text = "«It’s» — he said – “fine”."
+    job = {"engine": "espeak_formant", "text": text, "source_wave": "", "out": str(tmp_path / "a.wav")}
+    assert engine_worker.make(job, {}) == ""
+    assert heard == ['"It\'s" , he said , "fine".']
+
+
+def test_a_failing_program_is_quoted_from_its_first_complaint(tmp_path):
+    programs = importlib.import_module("engine_programs")
+    command = ["sh", "-c", "echo 'no such voice' >&2; echo 'closing a file' >&2; exit 3"]
+    with pytest.raises(RuntimeError, match=r"^sh ended with status 3: no such voice$"):
+        programs.run_program(command, {"environment": None})
+
+
 def test_chatter_of_an_engine_does_not_reach_the_protocol(tmp_path, source):
     (tmp_path / "chatty").mkdir()
     for path in FOLDER.glob("engine_*.py"):
@@ -327,6 +351,46 @@ def test_chatter_of_an_engine_does_not_reach_the_protocol(tmp_path, source):
     done = subprocess.run(command, input=json.dumps(job), capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == {"id": "1", "reason": ""}
     assert "hello from an engine" in done.stderr
+
+
+# --------------------------------------------------------------------------------- models that draw noise
+
+
+def drawing_model(onnx):
+    """x -> its own noise beside noise in the shape of its first column, as an ONNX model that is never the same."""
+    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
+    nodes = [
+        helper.make_node("RandomNormalLike", ["x"], ["all"]),
+        helper.make_node("ReduceSum", ["x", "axis"], ["column"], keepdims=1),
+        helper.make_node("RandomNormalLike", ["column"], ["few"]),
+        helper.make_node("Concat", ["all", "few"], ["y"], axis=1),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "drawing",
+        [helper.make_tensor_value_info("x", kind, ["rows", "columns"])],
+        [helper.make_tensor_value_info("y", kind, ["rows", "more"])],
+        [helper.make_tensor("axis", onnx.TensorProto.INT64, [1], [1])],
+    )
+    return helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", 17)])
+
+
+def test_a_model_that_draws_noise_draws_it_from_our_generator():
+    onnx = pytest.importorskip("onnx")
+    seeded = importlib.import_module("engine_onnx").SeededSession(drawing_model(onnx))
+
+    def drawn(seed: int, rows: int) -> np.ndarray:
+        seeded.rng = np.random.default_rng(seed)
+        return seeded.run(None, {"x": np.zeros((rows, 3), np.float32)})[0]
+
+    first, other_size, again, other_seed = drawn(1, 500), drawn(1, 20), drawn(1, 500), drawn(2, 500)
+    np.testing.assert_array_equal(first, again)
+    assert abs(np.corrcoef(first.ravel(), other_seed.ravel())[0, 1]) < 0.1
+    assert first.shape == (500, 4)
+    assert other_size.shape == (20, 4)
+    assert abs(np.corrcoef(first[:, :3].ravel()[:500], first[:, 3])[0, 1]) < 0.2  # two draws, not one twice
+    assert first.mean() == pytest.approx(0, abs=0.1)
+    assert first.std() == pytest.approx(1, abs=0.1)
 
 
 # ---------------------------------------------------------------------------- engines that need packages
@@ -347,9 +411,13 @@ def test_an_installed_engine_speaks(name, tmp_path):
     if not all(marker.is_file() for marker in [*unpacked, *installed]):
         pytest.skip(f"{name} is not installed in the cache folder; `ringtrue demo` installs it")
     language, voices = next(iter(engine.voices.items()))
-    job = Job(name, name, voices[-1], language, SENTENCES[language], None, tmp_path / "out.wav", 1)
-    assert [(result.ok, result.reason) for result in run([job], cache_dir(), 1, quiet)] == [(True, "")]
-    wave, rate_hz = soundfile.read(job.out)
+    jobs = [
+        Job(twin, name, voices[-1], language, SENTENCES[language], None, tmp_path / f"{twin}.wav", 1)
+        for twin in "ab"
+    ]
+    assert [(result.ok, result.reason) for result in run(jobs, cache_dir(), 1, quiet)] == [(True, "")] * 2
+    assert jobs[0].out.read_bytes() == jobs[1].out.read_bytes()
+    wave, rate_hz = soundfile.read(jobs[0].out)
     assert 1.0 < wave.size / rate_hz < 10
     assert 0.01 < wave.std() < 0.5
 

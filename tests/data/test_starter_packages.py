@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 
@@ -127,7 +129,8 @@ def test_a_machine_without_apt_says_so(tmp_path, monkeypatch):
 
 def test_an_unpacking_that_fails_leaves_no_mark(debian, tmp_path):
     install(tmp_path / "bin", dpkg="#!/bin/sh\necho 'dpkg: error: No space left on device' >&2; exit 2\n")
-    assert fetch_debs(["voice"], tmp_path / "cache", quiet).missing == {"voice": "the disk is full"}
+    with pytest.raises(CorpusError, match="is full: free some space"):
+        fetch_debs(["voice"], tmp_path / "cache", quiet)
     install(tmp_path / "bin", dpkg=DPKG)
     assert "voice" in fetch_debs(["voice"], tmp_path / "cache", quiet).had
 
@@ -244,11 +247,47 @@ def test_a_tool_that_is_not_there_is_named():
         package_tools.run_tool(["no-such-tool"])
 
 
-def test_a_full_disk_is_a_sentence(tmp_path, monkeypatch):
-    def full(*_: object, **__: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.ENOSPC, "the disk that holds .* is full"),
+        (errno.EACCES, "cannot be written: Permission denied"),
+    ],
+)
+def test_what_the_disk_refuses_is_a_sentence(tmp_path, number, words):
+    with pytest.raises(CorpusError, match=words), packages.readable_disk_errors(tmp_path):
+        raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(packages, "Apt", full)
-    monkeypatch.setattr(packages.shutil, "which", lambda name: name)
-    with pytest.raises(CorpusError, match="is full"):
-        fetch_debs(["voice"], tmp_path / "cache", quiet)
+
+ORPHAN = """
+import sys, time
+from pathlib import Path
+from ringtrue.data.corpora.starter import packages
+from ringtrue.data.corpora.starter.package_tools import run_tool
+with packages._locked(Path(sys.argv[1]), print):
+    run_tool(["sh", "-c", f"echo started > {sys.argv[1]}/mark; sleep 2; echo ended > {sys.argv[1]}/mark"])
+"""
+
+
+def test_a_tool_that_outlives_a_killed_build_keeps_its_lock(tmp_path):
+    parent = subprocess.Popen([sys.executable, "-c", ORPHAN, str(tmp_path)])
+    while not (tmp_path / "mark").is_file():
+        time.sleep(0.02)
+    parent.kill()
+    parent.wait()
+    said: list[str] = []
+    with packages._locked(tmp_path, said.append):
+        assert (tmp_path / "mark").read_text() == "ended\n"
+    assert said == [f"waiting for another process that works in {tmp_path}"]
+
+
+def test_what_a_killed_download_left_is_cleared_away(debian, tmp_path):
+    left = tmp_path / "cache/debs/fetching/other_1.0_all.deb"
+    left.parent.mkdir(parents=True)
+    left.write_text("half")
+    assert fetch_debs(["voice"], tmp_path / "cache", quiet).had["voice"].sha256 == sha256(b"voice\n")
+    assert not left.parent.exists()
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

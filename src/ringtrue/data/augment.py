@@ -127,7 +127,7 @@ def _encode_ffmpeg(samples: Samples, codec: Codec, kbps: float | None) -> bytes:
     return target.getvalue()
 
 
-# --- band, level, noise, silence ----------------------------------------------------------------------------
+# --- band, level, noise, steps ----------------------------------------------------------------------------
 
 _TRANSITION_HZ = 100.0  # from pass to stop, centred on the band's edge
 _STOP_DB = 80.0
@@ -242,29 +242,6 @@ def _noise(count: int, slope: float, rng: np.random.Generator) -> Samples:
     parts = rng.standard_normal((2, len(frequency_hz)), dtype=np.float32)
     noise = irfft((parts[0] + np.complex64(1j) * parts[1]) * frequency_hz**-slope, n=size)[:count]
     return np.asarray(noise, np.float32)
-
-
-def trim_silence(samples: Samples, keep_s: float = 0.05, threshold_db: float = -40.0) -> Samples:
-    """Cut what is quiet at both ends; for preparing corpora, since it alone changes the length.
-
-    Args:
-        samples: ``(T,)`` float32, 16 kHz.
-        keep_s: How much quiet to leave at each end, in seconds.
-        threshold_db: Level that counts as quiet, relative to the loudest 10 ms.
-
-    Returns:
-        The middle, a copy; all of it where everything is silent.
-    """
-    frame = SAMPLE_RATE_HZ // 100
-    count = -(-len(samples) // frame)
-    padded = np.zeros(count * frame, np.float64)
-    padded[: len(samples)] = samples
-    power = np.mean(padded.reshape(count, frame) ** 2, axis=1)
-    loud = np.flatnonzero(power > power.max(initial=0.0) * _ratio(threshold_db) ** 2)
-    if not loud.size:
-        return samples.copy()
-    keep = round(keep_s * SAMPLE_RATE_HZ)
-    return samples[max(0, loud[0] * frame - keep) : (loud[-1] + 1) * frame + keep].copy()
 
 
 def quantise(samples: Samples, bits: int) -> Samples:

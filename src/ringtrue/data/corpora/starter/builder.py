@@ -8,13 +8,16 @@ killed goes on where it stopped, and the manifest is written last: where it is, 
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import multiprocessing
+import os
 import shutil
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from ringtrue import __version__
@@ -27,10 +30,11 @@ from ringtrue.data.corpora.starter.clips import (
     make_human_clips,
     make_spoof_clip,
 )
-from ringtrue.data.corpora.starter.engines import ENGINES, Engine, Job
+from ringtrue.data.corpora.starter.engines import Job
 from ringtrue.data.corpora.starter.human import SPEAKERS, Utterance, utterances
 from ringtrue.data.corpora.starter.plan import audio_path, plan_spoof, voice_of
 from ringtrue.data.corpora.starter.recipe import MINIMUM, RECIPES, Recipe
+from ringtrue.data.corpora.starter.systems import ENGINES, Engine
 from ringtrue.data.corpora.starter.texts import readable_lines, split_of
 from ringtrue.data.trials import Trial, check_disjoint, read_manifest, write_manifest
 from ringtrue.errors import CorpusError
@@ -38,7 +42,8 @@ from ringtrue.files import stable_int, write_json
 
 Progress = Callable[[str], None]
 
-_VERSION = 1  # of the corpus: raise it when a change here makes other clips from the same seed
+_VERSION = 2  # of the corpus: raise it when a change here makes other clips from the same seed
+_ROUNDS = 4  # of replacing what engines could not say: one in forty fails, one in a thousand twice
 
 
 def build(size: str, root: Path, cache: Path, workers: int, progress: Progress, seed: int = 0) -> list[Trial]:
@@ -67,25 +72,11 @@ def build(size: str, root: Path, cache: Path, workers: int, progress: Progress, 
     if workers < 1:
         raise CorpusError(f"workers is {workers}; at least 1 process is needed")
     manifest = root / "manifest.tsv"
-    _claim(root, {"corpus": f"starter-{size}", "seed": seed, "version": _VERSION})
-    if complete := _complete(manifest):
-        return complete
-    work = _Work(size, RECIPES[size], root, cache, seed, progress, {})
-    with _processes(workers) as pool:
-        debs = work.fetch()
-        human = work.make_bonafide(pool, debs.root)
-        available = work.prepare_engines()
-        lines = readable_lines(debs.root, work.recipe.languages)
-        planned = plan_spoof(work.recipe, human, lines, available, seed, work.corpus)
-        work.require_minimum([*human, *planned])
-        spoof = work.make_spoof(pool, human, planned, workers)
-    trials = [*human, *spoof]
-    work.require_minimum(trials)
-    check_disjoint(trials)
-    write_json(root / "provenance.json", work.provenance(debs, available, trials))
-    write_manifest(manifest, trials)
-    shutil.rmtree(work.raw, ignore_errors=True)
-    progress(f"the corpus is complete: {len(human)} bona fide and {len(spoof)} spoof clips in {root}")
+    with packages.readable_disk_errors(root):
+        _claim(root, {"corpus": f"starter-{size}", "seed": seed, "version": _VERSION})
+        if not _is_complete(manifest):
+            _Work(size, RECIPES[size], root, cache, seed, progress, {}).build(workers)
+        _sweep(root)
     return read_manifest(manifest)
 
 
@@ -110,13 +101,33 @@ class _Work:
         """Waves on their way: human clips wait here for the vocoders, spoof clips for the harmoniser."""
         return self.root / "raw"
 
+    def build(self, workers: int) -> None:
+        """Take every step, up to the manifest."""
+        with _processes(workers) as pool:
+            debs = self.fetch()
+            human = self.make_bonafide(pool, debs.root)
+            self.require_speakers(human)
+            available = self.prepare_engines()
+            lines = readable_lines(debs.root, self.recipe.languages)
+            plan = partial(plan_spoof, self.recipe, human, lines, available, self.seed, self.corpus)
+            self.require_systems(plan())
+            spoof = self.make_spoof(pool, human, plan, workers)
+        self.require_systems(spoof)
+        trials = [*human, *spoof]
+        check_disjoint(trials)
+        write_json(self.root / "provenance.json", self.provenance(debs, available, trials))
+        write_manifest(self.root / "manifest.tsv", trials)
+        self.progress(
+            f"the corpus is complete: {len(human)} bona fide and {len(spoof)} spoof clips in {self.root}"
+        )
+
     def fetch(self) -> packages.DebResult:
         speakers = [name for group in self.recipe.bonafide.values() for name in group]
         # The two that carry the sentences to read are wanted whoever speaks.
         wanted = ["fillets-ng-data", "tuxpaint-stamps-default"]
         wanted += [package for name in speakers for package in SPEAKERS[name].packages]
         debs = packages.fetch_debs(list(dict.fromkeys(wanted)), self.cache, self.progress)
-        self.missing.update(debs.missing)
+        self._lack(debs.missing)
         return debs
 
     def make_bonafide(self, pool: ProcessPoolExecutor, prefix: Path) -> list[Trial]:
@@ -124,9 +135,11 @@ class _Work:
         tasks: dict[Future[list[tuple[Utterance, float]]], tuple[str, str, int]] = {}
         for split, speakers in self.recipe.bonafide.items():
             for name, count in speakers.items():
+                if any(package in self.missing for package in SPEAKERS[name].packages):
+                    continue
                 found = [item for item in utterances(name, prefix) if split_of(item.sentence) == split]
                 if not found:
-                    self._lack(name, f"no recordings of this speaker in {', '.join(SPEAKERS[name].packages)}")
+                    self._lack({name: f"no recordings of it in {', '.join(SPEAKERS[name].packages)}"})
                     continue
                 task = pool.submit(make_human_clips, found, count, self.root, split, self.raw, self.seed)
                 tasks[task] = split, name, count
@@ -144,56 +157,84 @@ class _Work:
         known = [name for name in ENGINES if name in names]
         if known:
             reasons |= engines_room.prepare(known, self.cache, self.progress)
-        for name, reason in sorted(reasons.items()):
-            if reason:
-                self._lack(name, reason)
+        self._lack({name: reason for name, reason in sorted(reasons.items()) if reason})
         return {name: ENGINES[name] for name in known if not reasons.get(name)}
 
     def make_spoof(
-        self, pool: ProcessPoolExecutor, human: Sequence[Trial], planned: Sequence[Trial], workers: int
+        self,
+        pool: ProcessPoolExecutor,
+        human: Sequence[Trial],
+        plan: Callable[[Collection[str]], list[Trial]],
+        workers: int,
     ) -> list[Trial]:
-        """Let the engines speak, and harmonise each clip while they go on with the next."""
-        durations = {trial.id: clip_duration_s(self.root / trial.audio) for trial in planned}
-        todo = {trial.id: trial for trial in planned if not durations[trial.id]}
-        if len(todo) < len(planned):
-            self.progress(f"spoof: {len(planned) - len(todo)} clips are there from an earlier run")
-        failures: dict[str, list[str]] = defaultdict(list)
-        tasks: dict[Future[float], str] = {}
-        clips = {trial.id: self.root / trial.audio for trial in (*human, *planned)}
-        jobs = [self._job(trial) for trial in todo.values()]
-        for result in engines_room.run(jobs, self.cache, workers, self.progress):
-            trial = todo[result.id]
-            if result.ok:
-                source = trial.source_utterance or trial.id
-                made = self._job(trial).out
-                twin = clips.get(trial.source_utterance)
-                task = pool.submit(make_spoof_clip, made, clips[trial.id], source, twin, self.seed)
-                tasks[task] = trial.id
-            else:
-                failures[trial.system].append(result.reason)
-        for task in as_completed(tasks):
-            durations[tasks[task]] = task.result()
-            if not task.result():
-                failures[todo[tasks[task]].system].append("not 1.2 to 10 s of speech")
-        for system, reasons in sorted(failures.items()):
-            reason, _ = Counter(reasons).most_common(1)[0]
-            self._lack(f"{system} clips", f"{len(reasons)} left out, mostly because: {reason}")
-        return [replace(trial, duration_s=durations[trial.id]) for trial in planned if durations[trial.id]]
+        """Let the engines speak; what one of them cannot say gives way to something else, a few times over."""
+        wanted = Counter(trial.system for trial in plan(()))
+        reasons: dict[str, str] = {}
+        for _ in range(_ROUNDS):
+            planned = plan(reasons)
+            durations = {trial.id: clip_duration_s(self.root / trial.audio) for trial in planned}
+            todo = [trial for trial in planned if not durations[trial.id]]
+            if not todo:
+                break
+            if len(todo) < len(planned):
+                self.progress(
+                    f"spoof: {len(planned) - len(todo)} clips are there, {len(todo)} are to be made"
+                )
+            for identifier, (duration_s, reason) in self._speak(pool, human, todo, workers).items():
+                durations[identifier] = duration_s
+                if reason:
+                    reasons[identifier] = reason
+        made = [replace(trial, duration_s=durations[trial.id]) for trial in planned if durations[trial.id]]
+        for system, short in sorted((wanted - Counter(trial.system for trial in made)).items()):
+            why = Counter(reason for name, reason in reasons.items() if name.startswith(f"{system}-"))
+            self._lack({f"{system} clips": f"{short} left out, mostly because: {why.most_common(1)[0][0]}"})
+        return made
 
-    def require_minimum(self, trials: Sequence[Trial]) -> None:
-        short = []
-        for split, (speakers, systems) in MINIMUM.items():
-            people = {trial.speaker for trial in trials if trial.split == split and trial.is_bonafide}
-            machines = {trial.system for trial in trials if trial.split == split} - {""}
-            if len(people) < speakers:
-                short.append(f"{split} has {len(people)} speakers and needs {speakers}")
-            if len(machines) < systems:
-                short.append(f"{split} has {len(machines)} systems and needs {systems}")
+    def _speak(
+        self, pool: ProcessPoolExecutor, human: Sequence[Trial], todo: Sequence[Trial], workers: int
+    ) -> dict[str, tuple[float, str]]:
+        """Harmonise each clip while the engines make the next -> id: (duration in s, or 0 and why not)."""
+        results: dict[str, tuple[float, str]] = {}
+        tasks: dict[Future[float], str] = {}
+        trials = {trial.id: trial for trial in todo}
+        clips = {trial.id: self.root / trial.audio for trial in (*human, *todo)}
+        jobs = {trial.id: self._job(trial) for trial in todo}
+        for result in engines_room.run(list(jobs.values()), self.cache, workers, self.progress):
+            if result.ok:
+                source = trials[result.id].source_utterance
+                made, clip = jobs[result.id].out, clips[result.id]
+                drawn_from = source or result.id
+                task = pool.submit(make_spoof_clip, made, clip, drawn_from, clips.get(source), self.seed)
+                tasks[task] = result.id
+            elif os.strerror(errno.ENOSPC) in result.reason:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # not the engine's fault: stop here
+            else:
+                results[result.id] = 0.0, result.reason
+        for task in as_completed(tasks):
+            duration_s = task.result()
+            results[tasks[task]] = duration_s, "" if duration_s else "not 1.2 to 10 s of speech"
+        return results
+
+    def require_speakers(self, human: Sequence[Trial]) -> None:
+        """Stop before the engines are fetched where too few people speak."""
+        self._require("speakers", {(trial.split, trial.speaker) for trial in human}, 0)
+
+    def require_systems(self, spoof: Sequence[Trial]) -> None:
+        """Stop where too few machines speak."""
+        self._require("systems", {(trial.split, trial.system) for trial in spoof}, 1)
+
+    def _require(self, what: str, had: Collection[tuple[str, str]], column: int) -> None:
+        counts = Counter(split for split, _ in had)
+        short = [
+            f"{split} has {counts[split]} {what} and needs {least[column]}"
+            for split, least in MINIMUM.items()
+            if counts[split] < least[column]
+        ]
         if short:
-            reasons = "; ".join(f"{name}: {reason}" for name, reason in self.missing.items())
             raise CorpusError(
-                f"too little for a fair comparison: {'; '.join(short)}. Not to be had: "
-                f"{reasons or 'nothing'}. Check the network and run again: what was made is kept"
+                f"too little for a fair comparison: {', '.join(short)}. Not to be had: "
+                f"{engines_room.in_one_line(self.missing) or 'nothing'}. "
+                "Check the network and run again: what was made is kept"
             )
 
     def provenance(
@@ -260,9 +301,10 @@ class _Work:
             seed=stable_int(self.seed, trial.id) % 2**31,
         )
 
-    def _lack(self, name: str, reason: str) -> None:
-        self.missing[name] = reason
-        self.progress(f"{name}: {reason}; going on without")
+    def _lack(self, reasons: Mapping[str, str]) -> None:
+        self.missing.update(reasons)
+        if reasons:
+            self.progress(f"going on without: {engines_room.in_one_line(reasons)}")
 
 
 def _claim(root: Path, identity: dict[str, object]) -> None:
@@ -281,14 +323,20 @@ def _claim(root: Path, identity: dict[str, object]) -> None:
     write_json(marker, identity)
 
 
-def _complete(manifest: Path) -> list[Trial]:
+def _is_complete(manifest: Path) -> bool:
     if not manifest.is_file():
-        return []
-    trials = read_manifest(manifest)
-    if all(Path(trial.audio).is_file() for trial in trials):
-        return trials
+        return False
+    if all(Path(trial.audio).is_file() for trial in read_manifest(manifest)):
+        return True
     manifest.unlink()  # clips were deleted: make them again, and until then let nobody take it for complete
-    return []
+    return False
+
+
+def _sweep(root: Path) -> None:
+    """Delete the waves that were on their way, and what builds that were killed left half-written."""
+    shutil.rmtree(root / "raw", ignore_errors=True)
+    for part in [*root.glob(".*"), *(root / "audio").rglob(".*")]:
+        part.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

