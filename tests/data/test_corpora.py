@@ -113,13 +113,87 @@ def test_a_hub_that_cannot_be_reached_is_one_line(tmp_path, monkeypatch):
     def refuse(*arguments, **options):
         raise ConnectionError("no route\nto the hub")
 
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
-    with pytest.raises(CorpusError, match="cannot be fetched .no route.* HF_TOKEN") as caught:
+    monkeypatch.setattr(huggingface_hub.HfApi, "list_repo_tree", refuse)
+    with pytest.raises(
+        CorpusError, match="cannot be fetched .no route.* A copy on disk works without"
+    ) as caught:
         fetch(tmp_path, lambda line: None)
     assert "\n" not in str(caught.value)
+
+
+LOCAL = [name for name, corpus in CORPORA.items() if corpus.is_local]
+
+
+@pytest.mark.parametrize("name", LOCAL)
+def test_a_local_corpus_without_its_folder_says_how_to_name_it(name, tmp_path):
+    with pytest.raises(
+        CorpusError, match=rf"{name}: its folder is not named; write {name}:FOLDER. It needs .* from"
+    ):
+        load_corpus(name)
+    with pytest.raises(CorpusError, match=rf"{name}: .*gone does not exist; write {name}:FOLDER"):
+        load_corpus(f"{name}:{tmp_path / 'gone'}")
+
+
+@pytest.mark.parametrize("name", [name for name in LOCAL if name != "table"])
+def test_an_empty_folder_is_an_error_that_says_what_should_be_there(name, tmp_path):
+    with pytest.raises(CorpusError, match=r"holds|needs"):
+        load_corpus(f"{name}:{tmp_path}")
+
+
+def test_an_unknown_option_names_those_there_are(tmp_path):
+    with pytest.raises(CorpusError, match=r"mlaad takes no option \['lang'\]; accepted: languages"):
+        load_corpus(f"mlaad:{tmp_path}?lang=en")
+    with pytest.raises(CorpusError, match=r"in-the-wild takes no option \['a', 'b'\]; accepted: none"):
+        load_corpus(f"in-the-wild:{tmp_path}?a=1&b=2")
+    with pytest.raises(CorpusError, match="did you mean 'mlaad'.*Accepted: NAME"):
+        load_corpus(f"mlad:{tmp_path}")
+
+
+def test_joined_corpora_keep_their_splits_and_get_unique_ids(tmp_path, clip):
+    for half in ("a", "b"):
+        (tmp_path / half).mkdir()
+        (tmp_path / half / "x.wav").write_bytes(clip)
+        label = "real" if half == "a" else "fake"
+        (tmp_path / half / f"{half}.csv").write_text(f"path,label,split\nx.wav,{label},test\n")
+    trials = load_corpus(f"table:{tmp_path}/a/a.csv+table:{tmp_path}/b/b.csv")
+    assert [(t.id, t.label, t.split) for t in trials] == [
+        ("a/x.wav", "bonafide", "test"), ("b/x.wav", "spoof", "test"),
+    ]  # fmt: skip
+
+
+def test_a_plus_in_a_path_is_a_plus(tmp_path, clip):
+    (tmp_path / "my+files").mkdir()
+    (tmp_path / "my+files" / "x.wav").write_bytes(clip)
+    (tmp_path / "my+files" / "m.csv").write_text("path,label,split\nx.wav,real,test\n")
+    assert len(load_corpus(tmp_path / "my+files" / "m.csv")) == 1
+
+
+def test_groups_hang_together_over_speakers_and_texts():
+    """One reader reads two texts; machines without a voice of their own speak them; another reads one of them, too."""
+    trials = [
+        *(
+            Trial(f"h{s}{i}", "", "bonafide", speaker=f"p{s}", source_utterance=f"u{s}{i}")
+            for s in range(12) for i in range(2)
+        ),
+        Trial("shared", "", "bonafide", speaker="p0", source_utterance="u10"),
+        *(
+            Trial(f"m{s}{i}{k}", "", "spoof", system=f"s{k}", source_utterance=f"u{s}{i}")
+            for s in range(12) for i in range(2) for k in range(6)
+        ),
+    ]  # fmt: skip
+    placed = assign_splits(trials)
+    side = {}
+    for trial in placed:
+        reader = f"p{trial.source_utterance[1:-1]}"
+        reader = "p0" if reader == "p1" else reader  # tied to p0 by the text that both read
+        side.setdefault(reader, set()).add(trial.split.removesuffix("_seen"))
+    assert len(side) == 11
+    assert all(len(splits) == 1 for splits in side.values())
+    assert len({split for splits in side.values() for split in splits}) == 3
 
 
 @pytest.mark.parametrize("name", CORPORA)
 def test_every_corpus_says_what_it_is_and_needs(name):
     assert CORPORA[name].summary
     assert CORPORA[name].needs
+    assert CORPORA[name].origin

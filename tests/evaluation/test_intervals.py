@@ -9,9 +9,23 @@ import numpy as np
 import pytest
 
 from ringtrue.errors import ScoresError
-from ringtrue.evaluation.intervals import _Ladder, _Resampling, eer_difference_interval, eer_interval
+from ringtrue.evaluation.clustering import count_note, known_clusters, resampling_of
+from ringtrue.evaluation.figures import tandem_figures
+from ringtrue.evaluation.intervals import (
+    Interval,
+    detectable_difference,
+    eer_difference_interval,
+    eer_interval,
+    figure_intervals,
+    holm,
+    pairwise_differences,
+    seed_spread,
+)
 from ringtrue.evaluation.metrics import eer
-from ringtrue.evaluation.scores import read_scores
+from ringtrue.evaluation.quantities import FIGURES
+from ringtrue.evaluation.resampling import Ladder, Resampling
+from ringtrue.evaluation.scores import Scores, read_scores
+from ringtrue.evaluation.tandem import VerifierRates
 
 CONFORMANCE = Path(__file__).parents[3] / "shared" / "conformance" / "asvspoof2019_la"
 
@@ -40,8 +54,8 @@ def test_a_draw_equals_the_eer_of_the_repeated_trials(seed: int) -> None:
     bonafide = rng.integers(0, 12 if seed % 2 else 4000, 900).astype(float)
     spoof = rng.integers(-4, 9 if seed % 2 else 3000, 2450).astype(float)
     clusters = rng.integers(0, 7, 900), rng.integers(3, 15, 2450)
-    resampling = _Resampling(bonafide, spoof, *clusters)
-    ladder = _Ladder(bonafide, spoof, resampling)
+    resampling = Resampling(bonafide, spoof, *clusters)
+    ladder = Ladder(bonafide, spoof, resampling)
     for counts in resampling.draw(rng, 2):
         repeated = [
             np.repeat(scores, counts[names]).tolist()
@@ -50,13 +64,72 @@ def test_a_draw_equals_the_eer_of_the_repeated_trials(seed: int) -> None:
         assert ladder.eer(counts) == pytest.approx(float(exact_eer(*repeated)), abs=1e-12)
 
 
+@pytest.mark.parametrize("name", [*FIGURES, "min_tdcf_2019", "min_tdcf_2021"])
+@pytest.mark.parametrize("distinct", [6, 10_000])
+def test_every_figure_of_a_draw_equals_that_of_the_repeated_trials(name: str, distinct: int) -> None:
+    """Two ways of clustering, ties, and trials that a draw leaves out."""
+    rng = np.random.default_rng(distinct)
+    bonafide = (rng.integers(0, distinct, 200) / distinct * 6 - 2).round(6)
+    spoof = (rng.integers(0, distinct, 300) / distinct * 6 - 4).round(6)
+    clusters = (
+        np.char.add("s", rng.integers(0, 7, 200).astype(str)),
+        np.stack(
+            [np.char.add("s", rng.integers(3, 9, 300).astype(str)), rng.integers(0, 5, 300).astype(str)], 1
+        ),
+    )
+    figure = {**FIGURES, **tandem_figures(VerifierRates(0.02, 0.03, 0.6))}[name]
+    resampling = Resampling(bonafide, spoof, *clusters)
+    of = figure.of_draws(Ladder(bonafide, spoof, resampling))
+    for counts in resampling.draw(rng, 6):
+        repeated = (
+            np.repeat(bonafide, counts[resampling.bonafide]),
+            np.repeat(spoof, counts[resampling.spoof]),
+        )
+        assert of(counts) == pytest.approx(figure.value(*repeated), abs=1e-10)
+    assert of(np.ones(resampling.size, dtype=np.int64)) == pytest.approx(
+        figure.value(bonafide, spoof), abs=1e-12
+    )
+
+
+def test_two_ways_multiply_and_share_speakers() -> None:
+    """A spoof trial's weight is its speaker's count times its system's; a bona fide trial's its speaker's."""
+    human = np.array(["ann", "bo", "cy"])
+    machine = np.array([["ann", "vits"], ["ann", "flite"], ["dee", "vits"], ["dee", "flite"]])
+    resampling = Resampling(np.zeros(3), np.zeros(4), human, machine)
+    assert resampling.clusters == (3, 2)
+    for counts in resampling.draw(np.random.default_rng(0), 50):
+        ann, bo, cy = counts[resampling.bonafide]
+        weights = counts[resampling.spoof].reshape(2, 2)
+        assert (ann, bo + cy) == (1, 2)  # the only shared name is alone in its stratum
+        vits, flite = weights[0]
+        assert (vits + flite, weights[1].tolist()) == (2, [vits, flite])  # dee, too, is drawn once
+
+
+def test_two_way_intervals_are_wider_where_systems_differ() -> None:
+    rng = np.random.default_rng(8)
+    (bonafide, human), system = speakers(rng, 20, 30, 1.0), np.repeat(np.arange(12), 50)
+    spoof = rng.normal(-1, 1, 600) + rng.normal(0, 1, 12)[system]
+    voices = rng.integers(0, 20, 600) + 99
+    one = eer_interval(bonafide, spoof, human, voices, np.random.default_rng(0), 300)
+    both = eer_interval(bonafide, spoof, human, np.stack([voices, system], 1), np.random.default_rng(0), 300)
+    assert both.high - both.low > 1.3 * (one.high - one.low)
+    assert both.estimate == one.estimate
+
+
+def test_draws_that_lose_a_class_are_drawn_again() -> None:
+    machine = np.array([["a", "x"], ["b", "y"], ["c", "z"]])
+    resampling = Resampling(np.zeros(2), np.zeros(3), ["p", "q"], machine)
+    for counts in resampling.draw(np.random.default_rng(0), 100):
+        assert counts[resampling.spoof].sum() > 0
+
+
 def test_strata_keep_both_classes_and_share_names() -> None:
     """Names on both sides, on one side and on the other are drawn separately, each as often as there are."""
-    resampling = _Resampling(np.zeros(3), np.zeros(4), ["ann", "bo", "cy"], ["ann", "bo", "tts", "vits"])
+    resampling = Resampling(np.zeros(3), np.zeros(4), ["ann", "bo", "cy"], ["ann", "bo", "tts", "vits"])
     for counts in resampling.draw(np.random.default_rng(0), 50):
         shared, human, machine = counts[[0, 1]], counts[2], counts[[3, 4]]
         assert (shared.sum(), human, machine.sum()) == (2, 1, 2)
-    apart = _Resampling(np.zeros(2), np.zeros(2), None, [0, 1])
+    apart = Resampling(np.zeros(2), np.zeros(2), None, [0, 1])
     assert apart.size == 4  # numbered trials are nobody's namesakes
 
 
@@ -124,6 +197,81 @@ def test_paired_difference_sees_what_separate_intervals_miss() -> None:
         (bonafide, bonafide), (spoof, spoof), human, machine, np.random.default_rng(0)
     )
     assert (same.estimate, same.low, same.high) == (0, 0, 0)
+
+
+def test_holm_by_hand_and_by_its_law() -> None:
+    assert holm([0.01, 0.02, 0.03, 0.04]) == pytest.approx([0.04, 0.06, 0.06, 0.06])
+    assert holm([0.5, 0.9]) == [1.0, 1.0]
+    assert holm([]) == []
+    # With no true difference at all, any finding is false: at most 5 % of families may have one.
+    rng = np.random.default_rng(0)
+    assert np.mean([min(holm(rng.uniform(size=6).tolist())) < 0.05 for _ in range(2000)]) < 0.065
+
+
+def test_p_values_find_differences_and_hold_their_level() -> None:
+    rng = np.random.default_rng(6)
+    false, found = 0, 0
+    for _ in range(60):
+        (bonafide, human), (spoof, machine) = speakers(rng, 15, 12, 1.0), speakers(rng, 15, 12, -1.0)
+        noise = [rng.normal(0, 0.4, (2, 180)) for _ in range(2)]
+        models = [(bonafide + a, spoof + b) for a, b in noise]
+        models.append((models[0][0] + 0.6, models[0][1] - 0.6))
+        resampling = Resampling(bonafide, spoof, human, machine + 99)
+        pairs = pairwise_differences(FIGURES["auc"], models, resampling, rng, 99)
+        false += (pairs[0, 1].p_value or 0) < 0.05
+        found += (pairs[0, 2].p_value or 1) < 0.05
+    assert false <= 8  # 5 % of 60, and three standard errors
+    assert found >= 57
+
+
+def test_seed_spread() -> None:
+    spread = seed_spread([0.10, 0.12, 0.17])
+    assert (spread.mean, spread.lowest, spread.highest, spread.runs) == (pytest.approx(0.13), 0.10, 0.17, 3)
+    assert spread.deviation == pytest.approx(np.std([0.10, 0.12, 0.17], ddof=1))
+    for values in ([0.1], [0.1, float("nan")]):
+        with pytest.raises(ScoresError, match="two finite figures"):
+            seed_spread(values)
+
+
+def test_detectable_difference_of_a_known_spread() -> None:
+    """A spread of 1: 95 % interval 3.92 wide; 1.96 + 0.84 spreads are shown four times out of five."""
+    assert detectable_difference(Interval(0.0, -1.96, 1.96, 0.95, 20, 20)) == pytest.approx(2.80, abs=0.005)
+
+
+def test_clusters_are_what_the_scores_know() -> None:
+    labels = np.array(["bonafide"] * 2 + ["spoof"] * 3)
+    columns = {
+        "speaker": np.array(["a", "b", "", "", ""]),
+        "system": np.array(["", "", "x", "y", "y"]),
+        "source_utterance": np.array(["u", "v", "u", "u", "w"]),
+    }
+    scores = Scores(np.arange(5).astype(str), labels, np.arange(5.0), columns)
+    assert known_clusters(scores) == (("speaker",), ("system",))
+    assert known_clusters(scores, ["trial"]) == ((), ())
+    ways = known_clusters(scores, ["speaker", "source_utterance"])
+    assert ways == (("speaker", "source_utterance"), ("source_utterance",))
+    assert count_note(scores, ways) == (
+        "2 bona fide trials of 2 speakers x 2 source_utterances and 3 spoof trials of 2 source_utterances"
+    )
+    resampling = resampling_of(
+        scores, ways
+    )  # the shared column comes first: u is one cluster in both classes
+    for counts in resampling.draw(np.random.default_rng(0), 20):
+        assert counts[resampling.spoof][0] == counts[resampling.spoof][1]
+    with pytest.raises(ScoresError, match="no column 'accent'"):
+        known_clusters(scores, ["accent"])
+
+
+def test_several_figures_share_draws() -> None:
+    rng = np.random.default_rng(0)
+    (bonafide, human), (spoof, machine) = speakers(rng, 12, 20, 1.0), speakers(rng, 12, 20, -1.0)
+    resampling = Resampling(bonafide, spoof, human, machine + 99)
+    together = figure_intervals(
+        list(FIGURES.values()), bonafide, spoof, resampling, np.random.default_rng(1), 40
+    )
+    alone = figure_intervals([FIGURES["cllr"]], bonafide, spoof, resampling, np.random.default_rng(1), 40)
+    assert together[4] == alone[0]
+    assert all(interval.low <= interval.estimate <= interval.high for interval in together)
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
+from sklearn.metrics import roc_curve as sk_roc_curve
 
 from ringtrue.errors import ScoresError
+from ringtrue.evaluation.hull import eer_convex_hull, min_cllr
 from ringtrue.evaluation.metrics import (
     DetectionCosts,
     act_dcf,
@@ -22,10 +24,22 @@ from ringtrue.evaluation.metrics import (
     det_curve,
     eer,
     eer_threshold,
+    frr_at_far,
+    hter,
     min_dcf,
+    roc_curve,
 )
 from ringtrue.evaluation.scores import read_scores
-from ringtrue.evaluation.tandem import VerifierRates, min_tdcf_2019, min_tdcf_2021, verifier_rates
+from ringtrue.evaluation.tandem import (
+    TandemCosts,
+    VerifierRates,
+    min_adcf,
+    min_tdcf_2019,
+    min_tdcf_2021,
+    sasv_eers,
+    tandem_weights,
+    verifier_rates,
+)
 
 CONFORMANCE = Path(__file__).parents[3] / "shared" / "conformance"
 needs_conformance = pytest.mark.skipif(
@@ -135,6 +149,52 @@ def test_auc_agrees_with_scikit_learn(bonafide: list[float], spoof: list[float])
     assert auc(bonafide, spoof) == pytest.approx(roc_auc_score(labels, bonafide + spoof), abs=1e-12)
 
 
+@settings(deadline=None, max_examples=80)
+@given(scores_strategy, scores_strategy)
+def test_roc_agrees_with_scikit_learn(bonafide: list[float], spoof: list[float]) -> None:
+    far, accepted, thresholds = roc_curve(bonafide, spoof)
+    fpr, tpr, _ = sk_roc_curve(
+        [1] * len(bonafide) + [0] * len(spoof), bonafide + spoof, drop_intermediate=False
+    )
+    assert far[::-1] == pytest.approx(fpr)
+    assert accepted[::-1] == pytest.approx(tpr)
+    assert thresholds.size == far.size
+
+
+@settings(deadline=None, max_examples=80)
+@given(scores_strategy, scores_strategy, st.sampled_from([0.0, 0.01, 0.1, 0.5, 1.0]))
+def test_frr_at_far_is_the_least_that_keeps_the_rate(bonafide, spoof, far: float) -> None:
+    kept = [frr for frr, reached in exact_det(bonafide, spoof) if reached <= far]
+    assert frr_at_far(bonafide, spoof, far) == float(min(kept))
+
+
+@settings(deadline=None, max_examples=80)
+@given(scores_strategy, scores_strategy, st.integers(-7, 7))
+def test_hter_is_the_mean_of_both_errors(bonafide, spoof, threshold: int) -> None:
+    errors = (
+        sum(s < threshold for s in bonafide) / len(bonafide),
+        sum(s >= threshold for s in spoof) / len(spoof),
+    )
+    assert hter(bonafide, spoof, threshold) == pytest.approx(sum(errors) / 2, abs=1e-15)
+
+
+def test_a_fixed_threshold_pays_what_hindsight_does_not() -> None:
+    """The EER threshold carried over with the next number above it; a shift of the channel costs."""
+    bonafide, spoof = untied(1)
+    threshold = np.nextafter(eer_threshold(bonafide, spoof), np.inf)
+    assert hter(bonafide, spoof, threshold) == pytest.approx(eer(bonafide, spoof))
+    louder = np.random.default_rng(0).normal(size=(2, 500)) + np.array([[3.0], [0.0]])
+    threshold = np.nextafter(eer_threshold(*louder), np.inf)
+    assert hter(*(louder + 1), threshold) > eer(*louder) + 0.05
+    assert hter(bonafide, spoof, np.inf) == hter(bonafide, spoof, -np.inf) == 0.5
+    for call, said in (
+        (lambda: hter(bonafide, spoof, np.nan), "threshold is NaN"),
+        (lambda: frr_at_far(bonafide, spoof, 5), "not percent"),
+    ):
+        with pytest.raises(ScoresError, match=said):
+            call()
+
+
 def test_order_and_monotone_maps_change_nothing_and_the_sign_turns_it() -> None:
     bonafide, spoof = untied(7)
     rng = np.random.default_rng(1)
@@ -171,7 +231,7 @@ def test_dcf_thresholds_and_scale() -> None:
         (["high"], "are not numbers"),
     ],
 )
-@pytest.mark.parametrize("metric", [det_curve, eer, eer_threshold, auc, min_dcf, act_dcf, cllr])
+@pytest.mark.parametrize("metric", [det_curve, roc_curve, eer, eer_threshold, auc, min_dcf, act_dcf, cllr])
 def test_unfit_scores_are_refused_by_every_metric(metric, scores, said) -> None:
     with pytest.raises(ScoresError, match=said):
         metric([1.0, 2.0], scores)
@@ -197,6 +257,65 @@ def test_tandem_of_a_perfect_detector_is_the_verifiers_own_share() -> None:
     base = 0.9405 * 0.02 + 0.0095 * 10 * 0.03
     floor = base / (base + min(0.9405 - base, 0.05 * 10 * 0.6))
     assert min_tdcf_2021([2.0, 3.0], [0.0, 1.0], verifier) == pytest.approx(floor, rel=1e-12)
+
+
+@settings(deadline=None, max_examples=60)
+@given(scores_strategy, scores_strategy, scores_strategy)
+def test_adcf_is_the_least_over_all_thresholds(target, nontarget, spoof) -> None:
+    costs = TandemCosts(0.05, 0.1, 1, 10, 20)
+    sums = []
+    for threshold in [-99.0, *target, *nontarget, *spoof]:
+        shares = [np.mean(np.array(side) > threshold) for side in (target, nontarget, spoof)]
+        weights = costs.target_prior, 10 * costs.nontarget_prior, 20 * 0.05
+        sums.append(weights[0] * (1 - shares[0]) + weights[1] * shares[1] + weights[2] * shares[2])
+    least = min(sums) / min(costs.target_prior, 10 * costs.nontarget_prior + 1)
+    assert min_adcf(target, nontarget, spoof, costs) == pytest.approx(least, abs=1e-12)
+
+
+def test_adcf_of_perfect_useless_and_unfit_scores() -> None:
+    assert min_adcf([3.0], [1.0], [0.0]) == 0.0
+    assert min_adcf([1.0], [1.0], [1.0]) == 1.0
+    assert min_adcf([0.0], [1.0], [2.0]) == 1.0
+    with pytest.raises(ScoresError, match="no nontarget"):
+        min_adcf([1.0], [], [0.0])
+    assert sasv_eers([2.0, 3.0], [0.0], [9.0]).spf == 1.0
+
+
+# Small vectors with analytic truths: hold without ../shared.
+
+
+def test_normal_quantiles_hold_every_figure() -> None:
+    """Bona fide N(d, 1) and spoof N(0, 1) at 20,000 quantiles each, so that sums stand for integrals."""
+    normal, distance = NormalDist(), 3.0
+    grid = np.array([normal.inv_cdf((i + 0.5) / 20_000) for i in range(20_000)])
+    bonafide, spoof = grid + distance, grid
+    assert eer(bonafide, spoof) == pytest.approx(normal.cdf(-distance / 2), abs=1e-4)
+    assert eer_convex_hull(bonafide, spoof) == pytest.approx(normal.cdf(-distance / 2), abs=1e-4)
+    assert frr_at_far(bonafide, spoof, 0.01) == pytest.approx(
+        normal.cdf(normal.inv_cdf(0.99) - distance),
+        abs=1e-3,  # a step of far is many of frr here
+    )
+    assert hter(bonafide, spoof, 1.0) == pytest.approx(
+        (normal.cdf(1 - distance) + 1 - normal.cdf(1)) / 2, abs=1e-4
+    )
+    # The best threshold of a cost is where the LLR d x - d^2 / 2 equals its logarithm.
+    best = (-np.log(1.9) + distance**2 / 2) / distance
+    least = 1.9 * normal.cdf(best - distance) + 1 - normal.cdf(best)
+    assert min_dcf(bonafide, spoof) == pytest.approx(least, abs=5e-4)  # the least of steps lies below
+    llr = [distance * side - distance**2 / 2 for side in (bonafide, spoof)]
+    assert act_dcf(*llr) == pytest.approx(least, abs=5e-4)
+    steps = np.linspace(-12, 12, 200_001)
+    density = np.exp(-(steps**2) / 2) / np.sqrt(2 * np.pi) * (steps[1] - steps[0])
+    integral = float(np.sum(density * np.logaddexp(0, -(distance * steps + distance**2 / 2))) / np.log(2))
+    assert cllr(*llr) == pytest.approx(integral, abs=2e-4)
+    assert min_cllr(bonafide, spoof) == pytest.approx(integral, abs=2e-3)
+    rates = VerifierRates(0.02, 0.03, 0.6)
+    base, reject, accept = tandem_weights(rates)
+    best = (np.log(reject / accept) * -1 + distance**2 / 2) / distance
+    cost = base + reject * normal.cdf(best - distance) + accept * (1 - normal.cdf(best))
+    assert min_tdcf_2021(bonafide, spoof, rates) == pytest.approx(
+        cost / (base + min(reject, accept)), abs=1e-4
+    )
 
 
 # Published figures: relative agreement of 1e-6, or as many digits as were printed.
@@ -232,6 +351,15 @@ def test_asvspoof5_tool_scores() -> None:
     assert (rates.accept_nontarget, rates.miss, rates.accept_spoof) == matches(
         (0.018550624, 0.018194070, 0.417967348)
     )
+    assert eer_threshold(target, nontarget) == matches(0.442594051)
+    assert min_adcf(target, nontarget, spoofed) == matches(0.33363685676)
+    rates_of = sasv_eers(target, nontarget, spoofed)
+    assert (100 * rates_of.sv, 100 * rates_of.spf, 100 * rates_of.sasv) == matches(
+        (1.87092743, 20.28234187, 17.37822693)
+    )
+    fused = [(verifier + detector)[label == key] for key in (1, 2, 0)]
+    assert 100 * sasv_eers(*fused).sasv == matches(13.865943)
+    assert 100 * eer_convex_hull(bonafide, spoof) == pytest.approx(0.571812, abs=5e-7)
 
 
 @needs_conformance
@@ -245,6 +373,8 @@ def test_aasist_on_asvspoof2019() -> None:
     assert act_dcf(scores.bonafide, scores.spoof) == matches(0.07103006)
     assert min_tdcf_2019(scores.bonafide, scores.spoof, verifier) == matches(0.0275294779)
     assert min_tdcf_2021(scores.bonafide, scores.spoof, verifier) == matches(0.0885353537)
+    assert 100 * eer_convex_hull(scores.bonafide, scores.spoof) == pytest.approx(0.822946, abs=5e-7)
+    assert auc(scores.bonafide, scores.spoof) == pytest.approx(0.99925007, abs=5e-9)
     published = [
         0.5297,
         0.4244,
@@ -275,6 +405,7 @@ def test_asvspoof2019_verifier() -> None:
     assert 100 * rates.accept_nontarget == matches(2.4604674889)
     assert 100 * rates.miss == matches(2.4581005587)
     assert 100 * rates.accept_spoof == matches(76.0652452960)
+    assert tandem_weights(rates) == matches((0.025455879868571674, 0.9150441201314283, 0.38032622648007264))
     target, nontarget, _ = verifier_scores("dev")
     assert eer(target, nontarget) * 100 == matches(2.4265302384)
     assert eer_threshold(target, nontarget) == matches(-3.548998)

@@ -9,9 +9,11 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
+from ringtrue.evaluation.figures import figure_table, group_table
+from ringtrue.evaluation.histograms import histogram_counts, histogram_plot, reliability
 from ringtrue.evaluation.metrics import eer
 from ringtrue.evaluation.plots import bar_plot, det_plot, det_ticks, legend
-from ringtrue.evaluation.report import render_report, write_report
+from ringtrue.evaluation.report import render_judgement, render_report, write_report
 from ringtrue.evaluation.scores import Scores
 from ringtrue.evaluation.table import FLOOR, Evaluation, evaluation, system_table, the_table
 
@@ -60,7 +62,7 @@ class Reader(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         assert len({name for name, _ in attrs}) == len(attrs), f"an attribute of {tag} occurs twice"
         self.tags.append((tag, dict(attrs)))
-        if tag != "meta":
+        if tag not in ("meta", "br"):
             self.open.append(tag)
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -175,3 +177,46 @@ def test_bars_are_as_long_as_the_eer(judged: Evaluation) -> None:
     estimates = [figure.estimate for row in table.rows for figure in row.figures]
     assert len(widths) == len(estimates)
     assert np.ptp(np.array(widths) / np.array(estimates)) < 3  # px per unit, rounded to a tenth
+
+
+def test_histograms_count_every_trial_once(judged: Evaluation) -> None:
+    one = judged.models["baseline"]
+    edges, bonafide, spoof = histogram_counts(one)
+    assert (bonafide.sum(), spoof.sum()) == (pytest.approx(1), pytest.approx(1))
+    place = int(np.searchsorted(edges, 0.0)) - 1
+    inside = (one.spoof >= edges[place]) & (one.spoof < edges[place + 1])
+    assert spoof[place] == pytest.approx(inside.mean())
+    same = Scores(one.trials, one.labels, np.zeros(len(one)))
+    assert histogram_counts(same)[1].sum() == 1  # constant scores have a bin, too
+    assert "NaN" not in histogram_plot(same, "constant")
+
+
+def test_true_log_likelihood_ratios_lie_on_the_line_of_reliability() -> None:
+    rng = np.random.default_rng(0)
+    names, labels = np.arange(40_000).astype(str), np.repeat(["bonafide", "spoof"], [8_000, 32_000])
+    values = rng.normal(size=40_000) * 2 + np.where(
+        labels == "bonafide", 2, -2
+    )  # N(2, 4), N(-2, 4): its own LLR
+    points = reliability(Scores(names, labels, values))
+    assert points.stated.size == 10
+    assert points.observed == pytest.approx(points.stated, abs=0.03)
+    steep = reliability(Scores(names, labels, values / 4))
+    assert np.all(np.abs(steep.observed - 0.5) >= np.abs(steep.stated - 0.5) - 0.02)  # it says too little
+
+
+def test_judgement_page_shows_everything_and_is_well_formed(judged: Evaluation) -> None:
+    tables = (figure_table(judged, draws=5), group_table(judged, "system", draws=5))
+    page = render_judgement(judged, tables, {"sha256": {"a.tsv": "ab", "b<i>.tsv": "cd"}, "n": ["x", "y"]})
+    reader = Reader(page)
+    for said in (
+        "minCllr",
+        "By system",
+        "How the scores are spread",
+        "Do the scores mean",
+        "b<i>.tsv: cd",
+        EVIL,
+    ):
+        assert said in reader.text
+    assert not re.search(r"https?:|url\(|src=|<link|<script|<img", page)
+    assert all(svg["aria-label"] for svg in reader.attributes("svg") if svg.get("role") == "img")
+    assert len([svg for svg in reader.attributes("svg") if svg.get("role") == "img"]) == 2 + 1 + 3 + 1

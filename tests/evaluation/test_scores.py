@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ringtrue.data.trials import Trial
-from ringtrue.errors import ScoresError
+from ringtrue.errors import RingtrueError, ScoresError
 from ringtrue.evaluation.scores import Scores, read_scores, scores_of_trials, write_scores
 
 HEADER = "trial\tlabel\tscore\tsystem\n"
@@ -110,12 +110,18 @@ def test_asvspoof2019_rows(tmp_path) -> None:
             HEADER + "a\tspoof\t1\tx\nb\tspoof\t1\tx\na\tspoof\t2\tx\n",
             "line 4: the trial 'a' occurs more than once",
         ),
-        (HEADER + "a\tReal\t1\t\n", "line 2: label 'Real'; .* write 'bonafide' if that is what it means"),
+        (
+            HEADER + "a\tReal\t1\t\n",
+            "line 2: label 'Real'; .* write 'bonafide', or add --label Real=bonafide, if that",
+        ),
         (HEADER + "a\tfake\t1\t\n", "line 2: label 'fake'; accepted: bonafide or spoof; write 'spoof'"),
-        (HEADER + "a\t1\t1\t\n", "label '1'; accepted: bonafide or spoof$"),  # corpora disagree: no guess
+        (
+            HEADER + "a\t1\t1\t\n",
+            "label '1'; .* corpora disagree on which is which",
+        ),  # corpora disagree: no guess
         ("# {broken\n" + HEADER + "a\tspoof\t1\tx\n", "line 1: the comment is no JSON object"),
         ("LA_1 A00 bonafide 1\nLA_2 A07 spoof\n", "line 2: 3 cells where 4"),
-        ("LA_1 A00 bonafide one\n", "line 1: the score 'one'"),
+        ("LA_1 A00 bonafide 1\nLA_2 A00 bonafide one\n", "line 2: the score 'one'"),
     ],
 )
 def test_a_malformed_file_gets_one_line_that_names_the_place(tmp_path, text: str, said: str) -> None:
@@ -128,9 +134,15 @@ def test_a_malformed_file_gets_one_line_that_names_the_place(tmp_path, text: str
 
 
 def test_files_that_are_no_text_or_not_there(tmp_path) -> None:
-    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00\x80")
-    with pytest.raises(ScoresError, match="cannot be read as a UTF-8 table"):
-        read_scores(tmp_path / "binary")
+    for content, said in (
+        (b"\xff\xfe\x00\x80", "it is no text"),
+        (b"\xff\xfe\x80", "cannot be read as a UTF-8 table"),
+        (b"x" * 3_000_000, "it is no text"),
+        (b"PAR1 and then nothing", "cannot be read as Parquet|pip install"),
+    ):
+        (tmp_path / "binary").write_bytes(content)
+        with pytest.raises(ScoresError if b"PAR1" not in content else RingtrueError, match=said):
+            read_scores(tmp_path / "binary")
     with pytest.raises(ScoresError, match="cannot be read"):
         read_scores(tmp_path)
     with pytest.raises(ScoresError, match="no scores file at"):

@@ -11,7 +11,7 @@ from ringtrue.errors import ScoresError
 from ringtrue.evaluation.intervals import Interval
 from ringtrue.evaluation.metrics import eer
 from ringtrue.evaluation.scores import Scores
-from ringtrue.evaluation.table import FLOOR, Row, Table, evaluation, format_percent, system_table, the_table
+from ringtrue.evaluation.table import FLOOR, Row, Table, evaluation, format_figure, system_table, the_table
 
 SYSTEMS = ["espeak", "flite", "vits", "kokoro"]
 
@@ -115,8 +115,8 @@ def test_figures_come_from_the_right_trials() -> None:
         first, second = table.rows[1].figures[column], table.rows[0].figures[column]
         assert table.rows[3].figures[column].estimate == first.estimate - second.estimate
     assert table.notes == (
-        "seen systems: 60 bona fide trials of 12 speakers and 80 spoof trials of 2 systems",
-        "unseen systems: 60 bona fide trials of 12 speakers and 80 spoof trials of 2 systems",
+        "seen systems: 60 bona fide trials of 12 speakers and 80 spoof trials of 6 speakers x 2 systems",
+        "unseen systems: 60 bona fide trials of 12 speakers and 80 spoof trials of 6 speakers x 2 systems",
         "* fewer than 10 clusters of a class: the interval is descriptive, and too narrow",
     )
 
@@ -140,7 +140,7 @@ def test_without_splits_and_clusters_there_is_one_column_and_a_warning() -> None
     assert [note.split(" are ")[0] for note in table.notes[1:]] == ["bona fide trials", "spoof trials"]
     assert "too narrow" in table.notes[1]
     with pytest.raises(ScoresError, match="no column 'speaker'"):
-        the_table(evaluation({"hero": plain}), clusters=("speaker", None))
+        the_table(evaluation({"hero": plain}), clusters=(("speaker",), ()))
 
 
 def test_a_speaker_and_a_system_of_one_name_stay_two_clusters() -> None:
@@ -182,5 +182,5 @@ def test_models_that_cannot_be_compared_are_refused() -> None:
 
 
 def test_percent() -> None:
-    assert format_percent(Interval(0.5, 0.25, 1.0, 0.95, 9, 99)) == "50.0 [25.0, 100.0]*"
-    assert format_percent(Interval(0.0, 0.0, 0.01, 0.95, 99, 99), "difference") == "+0.0 [+0.0, +1.0]"
+    assert format_figure(Interval(0.5, 0.25, 1.0, 0.95, 9, 99)) == "50.0 [25.0, 100.0]*"
+    assert format_figure(Interval(0.0, 0.0, 0.01, 0.95, 99, 99), "difference") == "+0.0 [+0.0, +1.0]"

@@ -16,9 +16,11 @@ _TRAIN, _DEV = 0.6, 0.15  # shares of the systems, and of the speakers; the rest
 
 
 def assign_splits(trials: Sequence[Trial], seed: int = 0) -> list[Trial]:
-    """Split a corpus by speaker (or source utterance, where no speaker is known) and by system at once.
+    """Split a corpus by speaker and source utterance, and by system, at once.
 
-    A spoof clip of a training system made from a test utterance is `test_seen`. A clip whose system and source
+    Speakers and the utterances that they spoke stay together, and so does whatever was made from these: a machine's
+    clip goes where the reader of its text goes, in another corpus too. A spoof clip of a training system made from a
+    test utterance is `test_seen`. A clip whose system and source
     fall on different sides in any other way would leak, and is dropped.
 
     Args:
@@ -32,10 +34,11 @@ def assign_splits(trials: Sequence[Trial], seed: int = 0) -> list[Trial]:
         CorpusError: The result leaks, which would be an error here and not in the corpus.
     """
     system_side = _sides((trial.system for trial in trials if not trial.is_bonafide), "system", seed)
-    source_side = _sides((_source(trial) for trial in trials), "source", seed)
+    groups = _groups(trials)
+    source_side = _sides(groups, "source", seed)
     placed = []
-    for trial in trials:
-        source = source_side[_source(trial)]
+    for trial, group in zip(trials, groups, strict=True):
+        source = source_side[group]
         system = source if trial.is_bonafide else system_side[trial.system]
         if system == source:
             placed.append(replace(trial, split=source))
@@ -45,8 +48,25 @@ def assign_splits(trials: Sequence[Trial], seed: int = 0) -> list[Trial]:
     return placed
 
 
-def _source(trial: Trial) -> str:
-    return trial.speaker or trial.source_utterance or trial.id
+def _groups(trials: Sequence[Trial]) -> list[str]:
+    """Name each trial's group: all that hangs together by speakers and source utterances, called after its first."""
+    first: dict[tuple[int, str], tuple[int, str]] = {}
+
+    def find(name: tuple[int, str]) -> tuple[int, str]:
+        while first.setdefault(name, name) != name:
+            first[name] = first[first[name]]
+            name = first[name]
+        return name
+
+    ties = [
+        [(rank, name) for rank, name in enumerate((trial.speaker, trial.source_utterance)) if name]
+        or [(2, trial.id)]
+        for trial in trials
+    ]
+    for names in ties:
+        one, other = find(names[0]), find(names[-1])
+        first[max(one, other)] = min(one, other)
+    return [find(names[0])[1] for names in ties]
 
 
 def _sides(names: Iterable[str], kind: str, seed: int) -> dict[str, str]:

@@ -16,11 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ringtrue.errors import ScoresError
+from ringtrue.evaluation.logistic import fit_logistic
 from ringtrue.evaluation.metrics import as_scores
-
-_RIDGE = 1e-4  # on the slope for scores of unit spread: leaves honest fits alone, bounds separable ones
-_NEWTON_STEPS = 100
-_STEP_TOLERANCE = 1e-10
 
 Array = NDArray[np.float64]
 _Stored = TypeVar("_Stored", "Calibration", "Band")
@@ -102,7 +99,8 @@ def fit_affine(bonafide: ArrayLike, spoof: ArrayLike, prior: float = 0.5) -> Cal
     centre, spread = float(np.mean(scores)), float(np.std(scores))
     if spread <= 1e-12 * max(1.0, abs(centre)):
         raise ScoresError("all development scores are equal: there is nothing to calibrate")
-    slope, shift = _fit_standardised((bonafide - centre) / spread, (spoof - centre) / spread, prior)
+    human, machine = (((side - centre) / spread)[:, None] for side in (bonafide, spoof))
+    slope, shift = (float(value) for value in fit_logistic(human, machine, prior))
     if slope <= 0:
         raise ScoresError(
             f"scores point the wrong way: bona fide mean {bonafide.mean():.4g}, spoof {spoof.mean():.4g}; "
@@ -110,34 +108,6 @@ def fit_affine(bonafide: ArrayLike, spoof: ArrayLike, prior: float = 0.5) -> Cal
         )
     slope /= spread
     return Calibration(slope, shift - slope * centre, prior, bonafide.size, spoof.size)
-
-
-def _fit_standardised(bonafide: Array, spoof: Array, prior: float) -> tuple[float, float]:
-    """Minimise the weighted logistic loss over (slope, shift) by damped Newton steps."""
-    design = np.stack([np.concatenate([bonafide, spoof]), np.ones(bonafide.size + spoof.size)], axis=1)
-    is_bonafide = np.arange(len(design)) < bonafide.size
-    weights = np.where(is_bonafide, prior / bonafide.size, (1 - prior) / spoof.size)
-    prior_logit = math.log(prior / (1 - prior))
-    ridge = np.diag([_RIDGE, 0.0])
-
-    def loss(parameters: Array) -> float:
-        logits = design @ parameters + prior_logit
-        losses = np.logaddexp(0.0, np.where(is_bonafide, -logits, logits))
-        return float(weights @ losses + parameters @ ridge @ parameters / 2)
-
-    parameters = np.zeros(2)
-    for _ in range(_NEWTON_STEPS):
-        chances = 1 / (1 + np.exp(-np.clip(design @ parameters + prior_logit, -700, 700)))
-        gradient = design.T @ (weights * (chances - is_bonafide)) + ridge @ parameters
-        hessian = (design.T * (weights * chances * (1 - chances))) @ design + ridge
-        step = np.linalg.solve(hessian + 1e-12 * np.eye(2), gradient)
-        scale = 1.0
-        while loss(parameters - scale * step) > loss(parameters) and scale > 1e-10:
-            scale /= 2
-        parameters = parameters - scale * step
-        if np.max(np.abs(scale * step)) < _STEP_TOLERANCE:
-            break
-    return float(parameters[0]), float(parameters[1])
 
 
 def bonafide_rejection_rate(bonafide: ArrayLike, threshold: float) -> float:

@@ -1,27 +1,23 @@
-"""Scores and the clusters they come from -> confidence intervals of the EER and of EER differences.
-
-Trials of one speaker, or of one generator, resemble each other: ten thousand clips of ten speakers carry far
-less than ten thousand clips' worth of evidence about speakers in general. Resampling single trials ignores
-that and gives intervals that are much too narrow; resampling whole clusters does not.
-"""
+"""Scores and the clusters they come from -> figures with confidence intervals, differences, and what survives Holm."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ringtrue.errors import ScoresError
-from ringtrue.evaluation.metrics import as_scores, eer
+from ringtrue.evaluation.quantities import FIGURES, Figure
+from ringtrue.evaluation.resampling import Ladder, Resampling
 
 FEW_CLUSTERS = 10
 """Below this many clusters on a side a percentile interval is descriptive only: see `eer_interval`."""
 
-_BLOCK = 1024  # trials summed at once while searching for the equal error point
-
-Counts = NDArray[np.int64]
+Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -29,12 +25,13 @@ class Interval:
     """An estimate with its bootstrap percentile interval.
 
     Attributes:
-        estimate: The figure on all trials, a fraction.
+        estimate: The figure on all trials; rates are fractions.
         low: Lower end.
         high: Upper end.
         level: Nominal coverage, for example 0.95.
-        bonafide_clusters: How many clusters the bona fide trials came from.
+        bonafide_clusters: How many clusters the bona fide trials came from; in several ways, the fewest.
         spoof_clusters: The same for the spoof trials.
+        p_value: Of a difference, two-sided: how often draws this far from 0 would come if there were none.
     """
 
     estimate: float
@@ -43,6 +40,7 @@ class Interval:
     level: float
     bonafide_clusters: int
     spoof_clusters: int
+    p_value: float | None = None
 
     @property
     def is_descriptive(self) -> bool:
@@ -61,9 +59,7 @@ def eer_interval(
 ) -> Interval:
     """Bootstrap the EER by drawing whole clusters with replacement, and take percentiles.
 
-    A name that occurs on both sides is one cluster (a speaker with human and cloned clips) and is drawn for
-    both at once. Names shared by both sides, names of bona fide only and names of spoof only are drawn
-    separately, each as often as there are, so that no draw loses a class.
+    How clusters are drawn, in one way or two, is told by `Resampling`.
 
     The percentile interval is honest with some dozens of clusters. With fewer it is too narrow: with ten a
     side a nominal 95 % held the truth in 90 % of simulated sets, with five in 86 %, with three in 76 %, and
@@ -73,8 +69,9 @@ def eer_interval(
     Args:
         bonafide: Scores of bona fide trials.
         spoof: Scores of spoof trials.
-        bonafide_clusters: One name or number a trial, commonly the speaker; None makes each trial its own.
-        spoof_clusters: The same for spoof trials, commonly the system or the speaker.
+        bonafide_clusters: One name or number a trial, commonly the speaker, or a row of several; None makes
+            each trial its own.
+        spoof_clusters: The same for spoof trials, commonly speaker and system.
         rng: Where the draws come from.
         draws: How many.
         level: Nominal coverage in (0, 1).
@@ -85,10 +82,43 @@ def eer_interval(
     Raises:
         ScoresError: Scores are unfit (see `metrics.as_scores`) or the clusters do not match them.
     """
-    resampling = _Resampling(bonafide, spoof, bonafide_clusters, spoof_clusters)
-    ladder = _Ladder(bonafide, spoof, resampling)
-    resampled = np.array([ladder.eer(counts) for counts in resampling.draw(rng, draws)])
-    return resampling.interval(eer(bonafide, spoof), resampled, level)
+    resampling = Resampling(bonafide, spoof, bonafide_clusters, spoof_clusters)
+    return figure_intervals([FIGURES["eer"]], bonafide, spoof, resampling, rng, draws, level)[0]
+
+
+def figure_intervals(
+    figures: Sequence[Figure],
+    bonafide: ArrayLike,
+    spoof: ArrayLike,
+    resampling: Resampling,
+    rng: np.random.Generator,
+    draws: int = 1000,
+    level: float = 0.95,
+) -> list[Interval]:
+    """Bootstrap several figures with the same draws.
+
+    Args:
+        figures: Which.
+        bonafide: Scores of bona fide trials.
+        spoof: Scores of spoof trials.
+        resampling: Their clusters.
+        rng: Where the draws come from.
+        draws: How many.
+        level: Nominal coverage in (0, 1).
+
+    Returns:
+        An interval for each figure.
+
+    Raises:
+        ScoresError: As `eer_interval`.
+    """
+    ladder = Ladder(bonafide, spoof, resampling)
+    functions = [figure.of_draws(ladder) for figure in figures]
+    resampled = np.array([[of(counts) for of in functions] for counts in resampling.draw(rng, draws)])
+    return [
+        percentiles(figure.value(bonafide, spoof), resampled[:, place], level, resampling)
+        for place, figure in enumerate(figures)
+    ]
 
 
 def eer_difference_interval(
@@ -121,120 +151,148 @@ def eer_difference_interval(
     Raises:
         ScoresError: As `eer_interval`, or the two models scored different numbers of trials.
     """
-    resampling = _Resampling(bonafide[0], spoof[0], bonafide_clusters, spoof_clusters)
-    first, second = (_Ladder(*scores, resampling) for scores in zip(bonafide, spoof, strict=True))
-    resampled = np.array([first.eer(counts) - second.eer(counts) for counts in resampling.draw(rng, draws)])
-    estimate = eer(bonafide[0], spoof[0]) - eer(bonafide[1], spoof[1])
-    return resampling.interval(estimate, resampled, level)
+    resampling = Resampling(bonafide[0], spoof[0], bonafide_clusters, spoof_clusters)
+    pair = list(zip(bonafide, spoof, strict=True))
+    return pairwise_differences(FIGURES["eer"], pair, resampling, rng, draws, level)[0, 1]
 
 
-class _Resampling:
-    """The clusters of a set of trials, and random draws of them."""
+def pairwise_differences(
+    figure: Figure,
+    models: Sequence[tuple[ArrayLike, ArrayLike]],
+    resampling: Resampling,
+    rng: np.random.Generator,
+    draws: int = 1000,
+    level: float = 0.95,
+) -> dict[tuple[int, int], Interval]:
+    """Bootstrap the difference of every two models on the same trials, with the same draws for all.
 
-    def __init__(
-        self,
-        bonafide: ArrayLike,
-        spoof: ArrayLike,
-        bonafide_clusters: ArrayLike | None,
-        spoof_clusters: ArrayLike | None,
-    ) -> None:
-        sides = [
-            _codes(bonafide_clusters, as_scores(bonafide, "bona fide").size, "bona fide"),
-            _codes(spoof_clusters, as_scores(spoof, "spoof").size, "spoof"),
-        ]
-        if bonafide_clusters is None or spoof_clusters is None:
-            sides[1] = sides[1] + sides[0].max() + 1  # trials of their own are nobody's namesakes
-        else:
-            both = np.concatenate([np.asarray(bonafide_clusters), np.asarray(spoof_clusters)])
-            sides = np.split(np.unique(both, return_inverse=True)[1], [sides[0].size])
-        self.bonafide, self.spoof = sides
-        self.size = 1 + max(int(side.max()) for side in sides)
-        on_bonafide, on_spoof = (np.bincount(side, minlength=self.size) > 0 for side in sides)
-        self._strata = [
-            np.flatnonzero((on_bonafide == a) & (on_spoof == b)) for a, b in ((1, 1), (1, 0), (0, 1))
-        ]
-        self._clusters = int(on_bonafide.sum()), int(on_spoof.sum())
+    Args:
+        figure: What to compare.
+        models: Bona fide and spoof scores of each model, in the same order of trials.
+        resampling: The clusters of these trials.
+        rng: Where the draws come from.
+        draws: How many.
+        level: Nominal coverage in (0, 1).
 
-    def draw(self, rng: np.random.Generator, draws: int) -> Iterator[Counts]:
-        """Yield how often each cluster was drawn, `draws` times, in one array that is used again."""
-        counts = np.zeros(self.size, dtype=np.int64)
-        for _ in range(draws):
-            for members in self._strata:
-                drawn = rng.integers(members.size, size=members.size) if members.size else members
-                counts[members] = np.bincount(drawn, minlength=members.size)
-            yield counts
+    Returns:
+        For each pair of positions, first minus second with interval and uncorrected p-value: twice the
+        share of draws on the other side of 0, counting the figure itself as a draw, so never 0.
 
-    def interval(self, estimate: float, resampled: NDArray[np.float64], level: float) -> Interval:
-        """Take the percentiles of the resampled figures."""
-        if not 0 < level < 1 or resampled.size == 0:
-            raise ScoresError(
-                f"level {level} and {resampled.size} draws; a level in (0, 1) and draws are needed"
+    Raises:
+        ScoresError: As `eer_interval`, or the models scored different numbers of trials.
+    """
+    ladders = [figure.of_draws(Ladder(*scores, resampling)) for scores in models]
+    resampled = np.array([[of(counts) for of in ladders] for counts in resampling.draw(rng, draws)])
+    values = [figure.value(*scores) for scores in models]
+    differences = {}
+    for first in range(len(models)):
+        for second in range(first + 1, len(models)):
+            drawn = resampled[:, first] - resampled[:, second]
+            tail = min(np.count_nonzero(drawn <= 0), np.count_nonzero(drawn >= 0))
+            p_value = min(1.0, 2 * (1 + tail) / (1 + drawn.size))
+            differences[first, second] = percentiles(
+                values[first] - values[second], drawn, level, resampling, p_value
             )
-        low, high = np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2])
-        return Interval(estimate, float(low), float(high), level, *self._clusters)
+    return differences
 
 
-class _Ladder:
-    """One model's trials sorted once, so that the EER of any draw needs no sorting.
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Correct p-values for their number, so that the chance of *any* false finding stays at the level.
 
-    Drawing a cluster twice is giving its trials weight 2. With ``B`` of ``B_all`` the weight of the bona fide
-    trials at or below a threshold, and ``S`` of ``S_all`` the same for spoof, ``frr - far`` is ``B / B_all +
-    S / S_all - 1``. It crosses 0 where ``B * S_all + S * B_all`` reaches ``B_all * S_all``: exact integers.
-    The search sums blocks of trials first, from how many each cluster has in them, and then looks into one
-    block only.
+    Holm, "A simple sequentially rejective multiple test procedure", 1979.
+
+    Args:
+        p_values: One for each comparison that was made, all of them and not only the good ones.
+
+    Returns:
+        Corrected p-values in the same order.
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    order = sorted(range(len(p_values)), key=lambda place: p_values[place])
+    corrected, highest = [0.0] * len(p_values), 0.0
+    for rank, place in enumerate(order):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[place]))
+        corrected[place] = highest
+    return corrected
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How a figure varies between training runs that differ by their seed only.
+
+    Attributes:
+        mean: Mean over seeds.
+        deviation: Standard deviation of single runs (n - 1).
+        lowest: Least.
+        highest: Greatest.
+        runs: How many.
     """
 
-    def __init__(self, bonafide: ArrayLike, spoof: ArrayLike, resampling: _Resampling) -> None:
-        bonafide, spoof = as_scores(bonafide, "bona fide"), as_scores(spoof, "spoof")
-        if (bonafide.size, spoof.size) != (resampling.bonafide.size, resampling.spoof.size):
-            raise ScoresError("two models must have scored the same trials, in the same order")
-        scores = np.concatenate([bonafide, spoof])
-        order = np.argsort(scores, kind="stable")
-        scores = scores[order]
-        is_bonafide = order < bonafide.size
-        # Even codes are bona fide, odd ones spoof: one look-up gives a trial's weight for its own class.
-        codes = np.concatenate([2 * resampling.bonafide, 2 * resampling.spoof + 1])[order]
-        self._codes = codes.astype(np.int32)
-        self._bonafide_clusters = codes[is_bonafide] // 2
-        self._bonafide_below = np.append(0, np.cumsum(is_bonafide))
-        self._sizes = np.bincount(codes, minlength=2 * resampling.size)
-        inside_block = np.arange(codes.size) // _BLOCK * self._sizes.size + codes
-        parts, self._part_trials = np.unique(inside_block, return_counts=True)
-        self._part_codes = parts % self._sizes.size
-        self._block_starts = np.flatnonzero(np.diff(parts // self._sizes.size, prepend=-1))
-        # A threshold takes all equal scores or none: for each trial, where its ties begin and end.
-        new = np.flatnonzero(np.append(True, scores[1:] != scores[:-1]))
-        ties = np.diff(np.append(new, scores.size))
-        self._tie_begin, self._tie_end = np.repeat(new, ties), np.repeat(new + ties, ties)
-
-    def eer(self, counts: Counts) -> float:
-        """Compute the EER with trial weights given by their clusters' counts."""
-        bonafide_all, spoof_all = int(counts @ self._sizes[0::2]), int(counts @ self._sizes[1::2])
-        steps = np.stack([counts * spoof_all, counts * bonafide_all], axis=1).ravel()
-        parts = steps[self._part_codes] * self._part_trials
-        blocks = np.append(0, np.cumsum(np.add.reduceat(parts, self._block_starts)))
-        goal = bonafide_all * spoof_all
-
-        def total(trials: int) -> int:
-            block = trials // _BLOCK
-            return int(blocks[block] + steps[self._codes[block * _BLOCK : trials]].sum())
-
-        begin = _BLOCK * (int(np.searchsorted(blocks, goal)) - 1)
-        inside = total(begin) + np.cumsum(steps[self._codes[begin : begin + _BLOCK]])
-        crossing = begin + int(np.searchsorted(inside, goal))
-        before, after = int(self._tie_begin[crossing]), int(self._tie_end[crossing])
-        point = before if goal - total(before) <= total(after) - goal else after
-        bonafide_below = int(counts[self._bonafide_clusters[: self._bonafide_below[point]]].sum())
-        frr = bonafide_below / bonafide_all
-        gap = (total(point) - goal) / goal
-        return frr - gap / 2  # the mean of frr and far
+    mean: float
+    deviation: float
+    lowest: float
+    highest: float
+    runs: int
 
 
-def _codes(clusters: ArrayLike | None, trials: int, name: str) -> Counts:
-    """Number one side's clusters from 0."""
-    if clusters is None:
-        return np.arange(trials)
-    names = np.asarray(clusters)
-    if names.shape != (trials,):
-        raise ScoresError(f"{names.size} {name} cluster names for {trials} trials; one each is needed")
-    return np.unique(names, return_inverse=True)[1]
+def seed_spread(values: Sequence[float]) -> Spread:
+    """Measure the spread of one figure over seeds; it is apart from, and adds to, the spread over trials.
+
+    Args:
+        values: The figure of each run, two runs at least.
+
+    Returns:
+        The spread.
+
+    Raises:
+        ScoresError: There are fewer than two runs, or a value is not finite.
+
+    >>> seed_spread([1.0, 2.0, 6.0]).mean
+    3.0
+    """
+    if len(values) < 2 or not all(math.isfinite(value) for value in values):
+        raise ScoresError(f"{len(values)} runs; the spread over seeds takes two finite figures at least")
+    mean = math.fsum(values) / len(values)
+    deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
+    return Spread(mean, deviation, min(values), max(values), len(values))
+
+
+def detectable_difference(interval: Interval, power: float = 0.8) -> float:
+    """Estimate the least true difference that such trials would probably have shown.
+
+    Args:
+        interval: Of a difference; its width stands for the spread of the draws.
+        power: Wanted chance of an interval that leaves 0 out.
+
+    Returns:
+        A difference in the figure's own unit: print it beside an interval that contains 0.
+    """
+    normal = NormalDist()
+    wide = normal.inv_cdf((1 + interval.level) / 2)
+    return (interval.high - interval.low) / (2 * wide) * (wide + normal.inv_cdf(power))
+
+
+def percentiles(
+    estimate: float, resampled: Array, level: float, resampling: Resampling, p_value: float | None = None
+) -> Interval:
+    """Take the percentiles of resampled figures.
+
+    Args:
+        estimate: The figure on all trials.
+        resampled: The figure of each draw.
+        level: Nominal coverage in (0, 1).
+        resampling: Where the draws came from.
+        p_value: Of a difference.
+
+    Returns:
+        The interval.
+
+    Raises:
+        ScoresError: The level is none, or there are no draws.
+    """
+    if not 0 < level < 1 or resampled.size == 0:
+        raise ScoresError(f"level {level} and {resampled.size} draws; a level in (0, 1) and draws are needed")
+    low, high = np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(estimate, float(low), float(high), level, *resampling.clusters, p_value)

@@ -94,12 +94,33 @@ def det_curve(bonafide: ArrayLike, spoof: ArrayLike) -> tuple[Array, Array, Arra
     return frr, far, thresholds
 
 
+def roc_curve(bonafide: ArrayLike, spoof: ArrayLike) -> tuple[Array, Array, Array]:
+    """Trace the receiver operating characteristic: the points of `det_curve` with bona fide as positive class.
+
+    Args:
+        bonafide: Scores of bona fide trials.
+        spoof: Scores of spoof trials.
+
+    Returns:
+        ``(far, accepted, thresholds)``: spoof accepted (falling from 1 to 0), bona fide accepted (falling
+        from 1 to 0), strictly rising thresholds; what scores at or below a threshold is rejected.
+
+    Raises:
+        ScoresError: See `as_scores`.
+
+    >>> roc_curve([1.0, 3.0], [0.0, 1.0])[1].tolist()
+    [1.0, 1.0, 0.5, 0.0]
+    """
+    frr, far, thresholds = det_curve(bonafide, spoof)
+    return far, 1 - frr, thresholds
+
+
 def eer(bonafide: ArrayLike, spoof: ArrayLike) -> float:
     """Compute the equal error rate: where as many bona fide are rejected as spoof accepted. Lower is better.
 
     The official step definition: among the points of `det_curve`, the first with the least ``|frr - far|``,
     and there the mean of both; no interpolation and no convex hull, which give other third digits. Only the
-    order of scores matters.
+    order of scores matters. The convex-hull form has a name of its own: `hull.eer_convex_hull`.
 
     Args:
         bonafide: Scores of bona fide trials.
@@ -186,6 +207,58 @@ def auc(bonafide: ArrayLike, spoof: ArrayLike) -> float:
     spoof = np.sort(as_scores(spoof, "spoof"))
     outscored = sum(int(np.searchsorted(spoof, bonafide, side=side).sum()) for side in ("left", "right"))  # type: ignore[call-overload]
     return outscored / (2 * bonafide.size * spoof.size)
+
+
+def hter(bonafide: ArrayLike, spoof: ArrayLike, threshold: float) -> float:
+    """Compute the half total error rate at a threshold that was fixed beforehand, on other trials.
+
+    Where the EER is measured with hindsight, this is what a deployed threshold pays. Lower is better.
+
+    Args:
+        bonafide: Scores of bona fide trials.
+        spoof: Scores of spoof trials.
+        threshold: Scores below it are rejected, at or above it accepted, as in `act_dcf`. Note that
+            `eer_threshold` itself still rejects: to carry it over, use the next number above it.
+
+    Returns:
+        The mean of ``frr`` and ``far``, a fraction in [0, 1]; 0.5 is chance.
+
+    Raises:
+        ScoresError: See `as_scores`; or the threshold is NaN. Infinite thresholds are meaningful: 0.5.
+
+    >>> hter([0.1, 0.4, 0.35, 0.8], [0.2, 0.3, 0.05, 0.6], threshold=0.35)
+    0.25
+    """
+    if math.isnan(threshold):
+        raise ScoresError("the threshold is NaN; give the number that was fixed on development trials")
+    bonafide, spoof = as_scores(bonafide, "bona fide"), as_scores(spoof, "spoof")
+    return float(np.mean(bonafide < threshold) + np.mean(spoof >= threshold)) / 2
+
+
+def frr_at_far(bonafide: ArrayLike, spoof: ArrayLike, far: float) -> float:
+    """Compute how many bona fide are rejected where at most a wanted share of spoofs is accepted.
+
+    Like the EER it is read off with hindsight. No interpolation: among thresholds that the scores can tell
+    apart, the lowest that keeps the wanted rate. Equal scores share one threshold, so constant scores give 1.
+
+    Args:
+        bonafide: Scores of bona fide trials.
+        spoof: Scores of spoof trials.
+        far: Wanted share of spoofs accepted, in [0, 1].
+
+    Returns:
+        A fraction in [0, 1], lower is better.
+
+    Raises:
+        ScoresError: See `as_scores`; or `far` is no share.
+
+    >>> frr_at_far([0.1, 0.4, 0.35, 0.8], [0.2, 0.3, 0.05, 0.6], far=0.25)
+    0.25
+    """
+    if not 0 <= far <= 1:
+        raise ScoresError(f"far {far}; a share between 0 and 1 is accepted, not percent")
+    frr, reached, _ = det_curve(bonafide, spoof)
+    return float(frr[np.argmax(reached <= far)])
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ringtrue.evaluation.metrics import det_curve, eer
 from ringtrue.evaluation.scores import Scores
-from ringtrue.evaluation.table import FLOOR, Table, format_percent
+from ringtrue.evaluation.table import FLOOR, Table, format_figure
 
 _TICKS = (
     0.001,
@@ -54,7 +54,7 @@ def legend(names: Sequence[str]) -> str:
     """
     items = [
         f'<li><svg width="34" height="10" aria-hidden="true"><line x1="1" y1="5" x2="33" y2="5" '
-        f'stroke-width="3" {_stroke(name, place)}/></svg> {escape(name)}</li>'
+        f'stroke-width="3" {stroke(name, place)}/></svg> {escape(name)}</li>'
         for place, name in enumerate(names)
     ]
     return f'<ul class="legend">{"".join(items)}</ul>'
@@ -105,8 +105,8 @@ def det_plot(curves: Mapping[str, Scores], title: str, ticks: Sequence[float]) -
         parts.append(f'<text x="{across:.1f}" y="{bottom + 17}" text-anchor="middle">{100 * tick:g}</text>')
         parts.append(f'<text x="{_LEFT - 7}" y="{down + 4:.1f}" text-anchor="end">{100 * tick:g}</text>')
     parts.append(f'<path class="chance" d="M{_LEFT} {bottom}L{right} {_TOP}"/>')
-    parts.append(_text(_LEFT + _PLOT / 2, bottom + 38, "spoof accepted as bona fide (%)"))
-    parts.append(_text(15, _TOP + _PLOT / 2, "bona fide rejected as spoof (%)", turned=True))
+    parts.append(text(_LEFT + _PLOT / 2, bottom + 38, "spoof accepted as bona fide (%)"))
+    parts.append(text(15, _TOP + _PLOT / 2, "bona fide rejected as spoof (%)", turned=True))
     summary, lines, dots = [], [], []
     for place, (name, scores) in enumerate(curves.items()):
         frr, far, _ = det_curve(scores.bonafide, scores.spoof)
@@ -114,16 +114,16 @@ def det_plot(curves: Mapping[str, Scores], title: str, ticks: Sequence[float]) -
         summary.append(f"{name} {100 * point:.1f} %")
         path = _staircase(x(far), y(frr))
         label = escape(f"{name}: EER {100 * point:.1f} %")
-        lines.append(f'<path class="curve" d="{path}" {_stroke(name, place)}><title>{label}</title></path>')
+        lines.append(f'<path class="curve" d="{path}" {stroke(name, place)}><title>{label}</title></path>')
         dots.append(
             f'<circle cx="{float(x(point)):.1f}" cy="{float(y(point)):.1f}" r="4.5" '
-            f'fill="{_colour(name, place)}"><title>{label}</title></circle>'
+            f'fill="{colour(name, place)}"><title>{label}</title></circle>'
         )
     # A nested svg element clips what lies beyond the axes.
     box = f'x="{_LEFT}" y="{_TOP}" width="{_PLOT}" height="{_PLOT}" viewBox="{_LEFT} {_TOP} {_PLOT} {_PLOT}"'
     parts += [f"<svg {box}>", *lines, "</svg>", *dots]
     width, height = right + _RIGHT, bottom + _BOTTOM
-    return _svg(width, height, f"DET curves, {title}. EER: {'; '.join(summary)}", parts)
+    return element(width, height, f"DET curves, {title}. EER: {'; '.join(summary)}", parts)
 
 
 def bar_plot(table: Table) -> str:
@@ -148,7 +148,7 @@ def bar_plot(table: Table) -> str:
     if top >= 0.5:
         chance = left + _BAR_WIDTH * 0.5 / top
         parts.append(f'<path class="chance" d="M{chance:.1f} {_TOP}V{bottom}"/>')
-    parts.append(_text(left + _BAR_WIDTH / 2, bottom + 38, "EER (%), whiskers: 95 % interval"))
+    parts.append(text(left + _BAR_WIDTH / 2, bottom + 38, "EER (%), whiskers: 95 % interval"))
     for line, row in enumerate(table.rows):
         begin = _TOP + line * row_height + _ROW_GAP / 2
         middle = begin + len(table.columns) * (_BAR + _BAR_GAP) / 2
@@ -158,11 +158,11 @@ def bar_plot(table: Table) -> str:
             ends = [left + _BAR_WIDTH * value / top for value in (figure.low, figure.high)]
             parts.append(
                 f'<rect x="{left}" y="{down:.1f}" width="{max(1.0, _BAR_WIDTH * figure.estimate / top):.1f}" '
-                f'height="{_BAR}" fill="{_colour(name, place)}" fill-opacity=".8">'
-                f"<title>{escape(f'{row.name}, {name}: {format_percent(figure)} %')}</title></rect>"
+                f'height="{_BAR}" fill="{colour(name, place)}" fill-opacity=".8">'
+                f"<title>{escape(f'{row.name}, {name}: {format_figure(figure)} %')}</title></rect>"
             )
             parts.append(f'<path class="whisker" d="M{ends[0]:.1f} {down + _BAR / 2:.1f}H{ends[1]:.1f}"/>')
-    return _svg(
+    return element(
         left + _BAR_WIDTH + _RIGHT, bottom + _BOTTOM, f"{table.title}; the table below has the figures", parts
     )
 
@@ -183,20 +183,61 @@ def _staircase(x: NDArray[np.float64], y: NDArray[np.float64]) -> str:
     return f"M{first_x:g} {first_y:g}" + "".join(f"H{px:g}V{py:g}" for px, py in others)
 
 
-def _colour(name: str, place: int) -> str:
+def colour(name: str, place: int) -> str:
+    """Give the colour of a series.
+
+    Args:
+        name: Its name.
+        place: Its place among the series.
+
+    Returns:
+        A CSS colour that follows the page's light or dark.
+    """
     return "var(--floor)" if name == FLOOR else f"var(--s{place % 6})"
 
 
-def _stroke(name: str, place: int) -> str:
+def stroke(name: str, place: int) -> str:
+    """Give the line of a series: its colour and its dash.
+
+    Args:
+        name: Its name.
+        place: Its place among the series.
+
+    Returns:
+        SVG attributes.
+    """
     dash = "3 3" if name == FLOOR else _DASHES[place % len(_DASHES)]
-    return f'stroke="{_colour(name, place)}"' + (f' stroke-dasharray="{dash}"' if dash else "")
+    return f'stroke="{colour(name, place)}"' + (f' stroke-dasharray="{dash}"' if dash else "")
 
 
-def _text(x: float, y: float, text: str, turned: bool = False) -> str:
+def text(x: float, y: float, words: str, turned: bool = False, anchor: str = "middle") -> str:
+    """Write a label.
+
+    Args:
+        x: Place in px.
+        y: Place in px.
+        words: What to write.
+        turned: Upwards.
+        anchor: Which end is at the place: ``start``, ``middle`` or ``end``.
+
+    Returns:
+        An SVG element.
+    """
     turn = f' transform="rotate(-90 {x:g} {y:g})"' if turned else ""
-    return f'<text x="{x:g}" y="{y:g}" text-anchor="middle"{turn}>{escape(text)}</text>'
+    return f'<text x="{x:g}" y="{y:g}" text-anchor="{anchor}"{turn}>{escape(words)}</text>'
 
 
-def _svg(width: float, height: float, label: str, parts: Sequence[str]) -> str:
+def element(width: float, height: float, label: str, parts: Sequence[str]) -> str:
+    """Wrap parts of a picture.
+
+    Args:
+        width: In px.
+        height: In px.
+        label: What it shows, read out by screen readers.
+        parts: SVG elements.
+
+    Returns:
+        An SVG element.
+    """
     head = f'<svg viewBox="0 0 {width:g} {height:g}" width="{width:g}" height="{height:g}" role="img"'
     return f'{head} aria-label="{escape(label)}">{"".join(parts)}</svg>'

@@ -13,7 +13,7 @@ Scores are written so that they read back to the same bits. Reading repairs noth
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,17 +23,21 @@ from numpy.typing import NDArray
 
 from ringtrue.data.trials import LABELS, Trial
 from ringtrue.errors import ScoresError
+from ringtrue.evaluation.layouts import SPELLINGS
+from ringtrue.evaluation.reading import Columns, Names, line_of_row, read_columns
 from ringtrue.files import write_text
 
-Names = NDArray[np.str_]
-
+_PIECE = 8_192  # names looked at at once
 _REQUIRED = ("trial", "label", "score")
 _FROM_TRIAL = ("system", "speaker", "language", "source_utterance", "codec", "split", "corpus")
-# Other people's words, for the message only. 0 and 1 are left out: corpora disagree on which is which.
-_SPELLINGS = {
-    "bonafide": {"bona-fide", "bona_fide", "bona fide", "real", "human", "genuine"},
-    "spoof": {"fake", "spoofed", "synthetic", "deepfake", "machine"},
-}
+
+
+class _RowError(ScoresError):
+    """A row that may not stand; who reads a file says where in the file it is."""
+
+    def __init__(self, row: int, message: str) -> None:
+        super().__init__(f"scores, row {row + 1}: {message}")
+        self.row, self.message = row, message
 
 
 @dataclass(frozen=True)
@@ -62,8 +66,7 @@ class Scores:
                 f"{len(self.trials)} trials with columns of {sorted(sizes)} values; one each is needed"
             )
         if fault := _first_fault(self.trials, self.labels, self.scores):
-            row, message = fault
-            raise ScoresError(f"scores, row {row + 1}: {message}")
+            raise _RowError(*fault)
 
     def __len__(self) -> int:
         """Count the trials."""
@@ -126,6 +129,8 @@ class Scores:
         Raises:
             ScoresError: The two sets of trials differ; the message counts and names some.
         """
+        if np.array_equal(self.trials, np.asarray(trials)):
+            return self
         place = {trial: row for row, trial in enumerate(self.trials.tolist())}
         wanted = [str(trial) for trial in trials]
         missing, extra = sorted(set(wanted) - set(place)), sorted(set(place) - set(wanted))
@@ -190,129 +195,185 @@ def write_scores(path: str | Path, scores: Scores) -> None:
     write_text(path, f"# {comment}\n{text}\n")
 
 
-def read_scores(path: str | Path) -> Scores:
-    """Read a scores file of ours or of ASVspoof 2019 (``utterance attack label score`` without a header).
+def read_scores(
+    path: str | Path,
+    key: str | Path | None = None,
+    *,
+    labels: Mapping[str, str] | None = None,
+    columns: Mapping[str, str] | None = None,
+    force: bool = False,
+) -> Scores:
+    """Read scores with their labels from one file, or from a scores file and a key.
 
     Args:
-        path: The file. Higher scores must mean "more likely bona fide"; what is in it is taken at its word.
+        path: The scores; `layouts` lists them. Higher must mean "more likely bona fide"; what is in
+            the file is taken at its word.
+        key: Where labels and everything else about the trials are, if not in the scores file. Scores and key
+            must hold the same trials.
+        labels: What other words for the labels mean, such as ``{"real": "bonafide", "1": "spoof"}``; no word
+            but ``bonafide`` and ``spoof`` is understood by itself.
+        columns: Which columns are meant, see `reading.read_columns`; for the scores file.
+        force: Where scores and key hold different trials, go on with those in both; the metadata then says
+            under ``forced`` what was overridden.
 
     Returns:
-        Its validated content, in file order. ASVspoof's attack becomes the column ``system``, empty for
-        bona fide.
+        Validated scores, in the order of the scores file.
 
     Raises:
-        ScoresError: The file is missing, is no such table, or a row is wrong; with file and line.
+        ScoresError: A file is missing, is no such table, or a row is wrong; one line, with file and place.
     """
-    path = Path(path)
+    needs = ("trial", "score") if key else _REQUIRED
+    table = read_columns(path, needs, columns)
+    values, metadata = table.scores, dict(table.metadata)
+    assert values is not None  # it was needed
+    known, trials = table.text, table.text.pop("trial")
+    if key is not None:
+        keys = read_columns(key, ("trial", "label"))
+        known, rows, forced = _join(path, trials, known, keys, labels or {}, force)
+        trials, values = trials[rows], values[rows]
+        metadata |= {"key": str(key)} | ({"forced": forced} if forced else {})
+    labels_ = _translate(key or path, known.pop("label"), labels or {})
+    if "system" in known:  # A00 and - both mean "no attack"
+        known["system"] = np.where(labels_ == "bonafide", "", known["system"])
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise ScoresError(f"no scores file at {path}") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ScoresError(f"{path} cannot be read as a UTF-8 table: {error}") from error
-    comments: list[tuple[int, str]] = []
-    lines: list[tuple[int, str]] = []
-    for number, line in enumerate(text.split("\n"), start=1):
-        line = line.removesuffix("\r")
-        if line.startswith("#") and not lines:
-            comments.append((number, line[1:].strip()))
-        elif line.strip():
-            lines.append((number, line))
-    if not lines:
-        raise ScoresError(f"{path} holds no rows")
-    header, *_ = (line for _, line in lines)
-    if "\t" not in header and len(header.split()) == 4:
-        return _parse_asvspoof(path, lines)
-    return _parse_table(path, lines, _parse_metadata(path, comments))
+        return Scores(trials, labels_, values, known, metadata)
+    except _RowError as error:
+        place = _line_of(path, error.row) if key is None else ""
+        raise ScoresError(f"{path}{place}: {error.message}") from None
 
 
-def _parse_table(path: Path, lines: list[tuple[int, str]], metadata: dict[str, Any]) -> Scores:
-    """Turn a header and tab-separated rows into Scores."""
-    names = lines[0][1].split("\t")
-    missing = [name for name in _REQUIRED if name not in names]
-    if missing or len(set(names)) < len(names):
-        fault = f"it lacks {', '.join(missing)}" if missing else "a name occurs twice"
-        raise ScoresError(
-            f"{path}, line {lines[0][0]}: the columns are {names}; {fault}. A scores file is tab-separated "
-            f"with a header that starts {' '.join(_REQUIRED)}"
-        )
-    cells = _split(path, lines[1:], len(names), "\t")
-    columns = {
-        name: np.array([row[place] for row in cells], dtype=np.str_) for place, name in enumerate(names)
-    }
-    numbers = [number for number, _ in lines[1:]]
-    trials, labels, scores = (columns.pop(name) for name in _REQUIRED)
-    return _build(path, numbers, trials, labels, scores, columns, metadata)
-
-
-def _parse_asvspoof(path: Path, lines: list[tuple[int, str]]) -> Scores:
-    """Turn rows ``utterance attack label score`` into Scores."""
-    cells = np.array(_split(path, lines, 4, None), dtype=np.str_)
-    trials, attacks, labels, scores = cells.T
-    columns = {"system": np.where(labels == "bonafide", "", attacks)}  # A00 and - both mean "no attack"
-    metadata = {"format": "ASVspoof 2019, four columns"}
-    return _build(path, [number for number, _ in lines], trials, labels, scores, columns, metadata)
-
-
-def _split(path: Path, lines: list[tuple[int, str]], width: int, separator: str | None) -> list[list[str]]:
-    """Cut rows into cells and refuse one that is too long or too short."""
-    rows = [line.split(separator) for _, line in lines]
-    for (number, _), row in zip(lines, rows, strict=True):
-        if len(row) != width:
-            raise ScoresError(f"{path}, line {number}: {len(row)} cells where {width} are expected")
-    return rows
-
-
-def _build(
-    path: Path,
-    numbers: list[int],
+def _join(
+    path: str | Path,
     trials: Names,
-    labels: Names,
-    scores: Names,
-    columns: dict[str, Names],
-    metadata: dict[str, Any],
-) -> Scores:
-    """Convert the scores and validate everything, naming the line of the first fault."""
-    if not numbers:
-        raise ScoresError(f"{path} has a header and no rows")
-    values = np.empty(len(numbers), dtype=np.float64)
-    for row, text in enumerate(scores.tolist()):
-        try:
-            values[row] = float(text)
-        except ValueError as error:
-            raise ScoresError(f"{path}, line {numbers[row]}: the score {text!r} is not a number") from error
-    if fault := _first_fault(trials, labels, values):
-        row, message = fault
-        raise ScoresError(f"{path}, line {numbers[row]}: {message}")
-    return Scores(trials, labels, values, columns, metadata)
+    known: dict[str, Names],
+    key: Columns,
+    labels: Mapping[str, str],
+    force: bool,
+) -> tuple[dict[str, Names], NDArray[np.intp], list[str]]:
+    """Find each scored trial in the key: the joined columns, the rows of the scores to keep, what was forced."""
+    names = key.text.pop("trial")
+    for table, ids in ((path, trials), (key.path, names)):
+        if (repeated := _first_repeated(ids)) is not None:
+            raise ScoresError(
+                f"{table}{_line_of(table, repeated)}: the trial {str(ids[repeated])!r} occurs more than once; "
+                "keep one row of each trial"
+            )
+    order = np.argsort(names)
+    place = order[np.minimum(np.searchsorted(names, trials, sorter=order), names.size - 1)]
+    rows = np.flatnonzero(names[place] == trials)
+    extra, missing = trials.size - rows.size, names.size - rows.size
+    if not rows.size:
+        raise ScoresError(
+            f"{path} and {key.path} have no trial in common: the scores name {str(trials[0])!r}, the key "
+            f"{str(names[0])!r}{_hint_at_names(trials, names)}"
+        )
+    forced = []
+    if extra or missing:
+        unscored = names[~np.isin(names, trials)][:3].tolist()
+        unlabelled = trials[names[place] != trials][:3].tolist()
+        problem = (
+            f"{missing} of the key's {names.size} trials have no score {unscored} and {extra} scored trials "
+            f"have no label {unlabelled}"
+        )
+        if not force:
+            raise ScoresError(
+                f"{path}: {problem}; score what is missing, or take the right key. --force judges the "
+                f"{rows.size} trials in both, and says so"
+            )
+        forced.append(problem)
+    place = place[rows]
+    joined = {name: column[rows] for name, column in known.items() if name != "label"}
+    joined |= {name: column[place] for name, column in key.text.items()}
+    if "label" in known:
+        ours, theirs = (
+            _translate(p, column, labels)
+            for p, column in ((path, known["label"][rows]), (key.path, joined["label"]))
+        )
+        if np.any(ours != theirs):
+            row = int(np.argmax(ours != theirs))
+            raise ScoresError(
+                f"{path} calls {str(trials[rows[row]])!r} {str(ours[row])!r} and {key.path} {str(theirs[row])!r}, "
+                f"and {int(np.sum(ours != theirs))} such; one of them has the wrong labels"
+            )
+    return joined, rows, forced
+
+
+def _hint_at_names(trials: Names, names: Names) -> str:
+    """Say whether ids would match without folder and suffix; whether they then mean the same is not ours to say."""
+    bare = [{Path(str(name)).stem for name in side[:1000].tolist()} for side in (trials, names)]
+    return "; they would match without folder or suffix: rename one side" if bare[0] & bare[1] else ""
+
+
+def _translate(path: str | Path, words: Names, labels: Mapping[str, str]) -> Names:
+    """Put our two words for the labels, where the user has said what others mean."""
+    if wrong := sorted(set(labels.values()) - set(LABELS)):
+        raise ScoresError(f"a label cannot mean {wrong[0]!r}; accepted: {' or '.join(LABELS)}")
+    found = sorted({word for piece in _pieces(words) for word in set(piece)})
+    unknown = [word for word in found if word not in labels and word not in LABELS]
+    if not unknown and not labels:
+        return words
+    if not unknown:
+        is_bonafide = np.isin(words, [word for word in found if labels.get(word, word) == "bonafide"])
+        return np.where(is_bonafide, "bonafide", "spoof")
+    row = int(np.argmax(np.isin(words, unknown)))
+    word = str(words[row])
+    meant = [right for right, wrong in SPELLINGS.items() if word.lower() in wrong]
+    if meant:
+        remedy = f"write {meant[0]!r}, or add --label {word}={meant[0]}, if that is what it means"
+    elif word in ("0", "1"):
+        remedy = (
+            "corpora disagree on which is which (1 is bona fide in ASVspoof code, spoof in the arena): say "
+            "--label 0=... --label 1=..."
+        )
+    elif not word:
+        remedy = f"{int(np.sum(words == ''))} trials are unlabelled: label them, or take them out"
+    else:
+        remedy = f"say --label {word}=bonafide or {word}=spoof"
+    others = f" among {found[:6]}" if len(found) > 1 else ""
+    raise ScoresError(
+        f"{path}{_line_of(path, row)}: label {word!r}{others}; accepted: {' or '.join(LABELS)}; {remedy}"
+    )
+
+
+def _line_of(path: str | Path, row: int) -> str:
+    """Find the line of a row by reading again: only a faulty file pays for it."""
+    try:
+        return f", line {line_of_row(path, row)}"
+    except (ScoresError, UnicodeDecodeError):
+        return f", row {row + 1}"
+
+
+def _first_repeated(trials: Names) -> int | None:
+    """Find the first trial that has occurred before."""
+    # Numbers sort faster than names, in an eighth of the room; only a suspicion is followed up.
+    hashes = np.concatenate(
+        [np.array([hash(name) for name in piece]) for piece in _pieces(trials)] or [trials[:0]]
+    )
+    hashes.sort()
+    if not np.any(hashes[1:] == hashes[:-1]):
+        return None
+    firsts = np.unique(trials, return_index=True)[1]
+    repeated = np.setdiff1d(np.arange(trials.size), firsts)
+    return int(repeated[0]) if repeated.size else None
+
+
+def _pieces(names: Names) -> Iterator[list[str]]:
+    """Give names as Python strings, some at a time."""
+    for begin in range(0, names.size, _PIECE):
+        yield names[begin : begin + _PIECE].tolist()
 
 
 def _first_fault(trials: Names, labels: Names, scores: NDArray[np.float64]) -> tuple[int, str] | None:
     """Find a row that may not stand, and say what is wrong with it."""
     unknown = np.flatnonzero(~np.isin(labels, LABELS))
     if unknown.size:
-        label = str(labels[unknown[0]])
-        meant = [right for right, wrong in _SPELLINGS.items() if label.lower() in wrong]
-        hint = f"; write {meant[0]!r} if that is what it means" if meant else ""
-        return int(unknown[0]), f"label {label!r}; accepted: {' or '.join(LABELS)}{hint}"
+        return int(unknown[0]), f"label {str(labels[unknown[0]])!r}; accepted: {' or '.join(LABELS)}"
     broken = np.flatnonzero(~np.isfinite(scores))
     if broken.size:
-        return int(broken[0]), f"the score of {str(trials[broken[0]])!r} is {scores[broken[0]]}; find out why"
-    _, firsts = np.unique(trials, return_index=True)
-    if firsts.size < trials.size:
-        repeated = np.setdiff1d(np.arange(trials.size), firsts)
-        return int(repeated[0]), f"the trial {str(trials[repeated[0]])!r} occurs more than once"
+        more = f", and {broken.size} such" if broken.size > 1 else ""
+        return int(
+            broken[0]
+        ), f"the score of {str(trials[broken[0]])!r} is {scores[broken[0]]}{more}; find out why"
+    if (repeated := _first_repeated(trials)) is not None:
+        return repeated, f"the trial {str(trials[repeated])!r} occurs more than once"
     return None
-
-
-def _parse_metadata(path: Path, comments: list[tuple[int, str]]) -> dict[str, Any]:
-    """Read the JSON object that the comment lines hold; free text in other comments is allowed."""
-    metadata: dict[str, Any] = {}
-    for number, comment in comments:
-        if not comment.startswith("{"):
-            continue
-        try:
-            metadata |= json.loads(comment)
-        except ValueError as error:
-            raise ScoresError(f"{path}, line {number}: the comment is no JSON object: {error}") from error
-    return metadata

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -10,13 +12,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ringtrue.errors import ScoresError
-from ringtrue.evaluation.intervals import FEW_CLUSTERS, Interval, eer_difference_interval, eer_interval
-from ringtrue.evaluation.scores import Names, Scores
+from ringtrue.evaluation.clustering import (
+    Clusters,
+    count_note,
+    known_clusters,
+    resampling_of,
+    single_notes,
+)
+from ringtrue.evaluation.intervals import (
+    FEW_CLUSTERS,
+    Interval,
+    figure_intervals,
+    pairwise_differences,
+)
+from ringtrue.evaluation.quantities import FIGURES
+from ringtrue.evaluation.scores import Scores
 from ringtrue.files import stable_int
 
 Mask = NDArray[np.bool_]
-Clusters = tuple[str | None, str | None]
+Unit = Literal["percent", "fine percent", "number"]
+Kind = Literal["model", "floor", "difference", "system", "summary"]
 FLOOR = "content-blind floor"
+_TERMINAL = 100  # letters across; a wider table is turned
 
 
 @dataclass(frozen=True)
@@ -87,18 +104,19 @@ class Row:
 
     Attributes:
         name: Model, system or contrast.
-        kind: What it is: a model, the floor, a difference of two models, or a generator.
+        kind: What it is: a model, the floor, a difference of two models, a generator (or another group of
+            trials), or a summary of several lines.
         figures: One for each column, as fractions.
     """
 
     name: str
-    kind: Literal["model", "floor", "difference", "system"]
+    kind: Kind
     figures: tuple[Interval, ...]
 
 
 @dataclass(frozen=True)
 class Table:
-    """EERs with intervals, ready to be shown.
+    """Figures with intervals, ready to be shown.
 
     Attributes:
         title: What the figures are.
@@ -106,6 +124,7 @@ class Table:
         columns: Headings of the others.
         rows: The lines, in order.
         notes: What must be known to read it: counts of trials and clusters, warnings.
+        units: How the figures of each column are written; left out, all are in percent.
     """
 
     title: str
@@ -113,17 +132,25 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
+    units: tuple[Unit, ...] = ()
 
     def cells(self) -> list[list[str]]:
-        """Give heading and rows as text, the figures in percent."""
+        """Give heading and rows as text."""
+        units: Sequence[Unit] = self.units or ["percent"] * len(self.columns)
         body = [
-            [row.name, *(format_percent(figure, row.kind) for figure in row.figures)] for row in self.rows
+            [
+                row.name,
+                *(format_figure(f, row.kind, unit) for f, unit in zip(row.figures, units, strict=True)),
+            ]
+            for row in self.rows
         ]
         return [[self.corner, *self.columns], *body]
 
     def to_text(self) -> str:
-        """Render for a terminal."""
+        """Render for a terminal; a table too wide for it is turned, a line for each column."""
         cells = self.cells()
+        if sum(2 + max(map(len, column)) for column in zip(*cells, strict=True)) > _TERMINAL:
+            cells = [list(line) for line in zip(*cells, strict=True)]
         widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
         lines = [
             "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in cells
@@ -149,6 +176,17 @@ class Table:
         lines += [r"\bottomrule", r"\end{tabular}", *(f"% {note}" for note in (self.title, *self.notes))]
         return "\n".join(lines) + "\n"
 
+    def to_csv(self) -> str:
+        """Render as CSV: a line for each figure, unrounded; rates are fractions."""
+        text = io.StringIO()
+        lines = csv.writer(text, lineterminator="\n")
+        lines.writerow([self.corner, "figure", "estimate", "low", "high", "level", "p_value"])
+        for row in self.rows:
+            for column, figure in zip(self.columns, row.figures, strict=True):
+                ends = (figure.estimate, figure.low, figure.high, figure.level, figure.p_value)
+                lines.writerow([row.name, column.removesuffix(" %"), *ends])
+        return text.getvalue()
+
     def to_dict(self) -> dict[str, Any]:
         """Give everything as plain values for JSON, fractions unrounded."""
         return asdict(self)
@@ -167,8 +205,8 @@ def the_table(
         evaluation: The scores.
         contrast: Two model names: the row "first - second" is added, computed with paired draws.
         clusters: Columns of the scores file that bona fide and spoof trials are clustered by for the
-            intervals; None for single trials. Left out, they are ``("speaker", "system")`` as far as the
-            scores know them, with a note where they do not. Trials of unknown cluster count as one cluster.
+            intervals, see `clustering.Clusters`. Left out, they are speaker and system, both ways at once, as
+            far as the scores know them, with a note where they do not.
         seed: Seed of the bootstrap; a column's draws are the same for all models.
         draws: How many draws.
 
@@ -178,13 +216,12 @@ def the_table(
     Raises:
         ScoresError: A class is missing, a cluster column is missing, or the contrast names no model.
     """
-    known = next(iter(evaluation.models.values())).columns
-    chosen = clusters or ("speaker" if "speaker" in known else None, "system" if "system" in known else None)
+    chosen = clusters or known_clusters(next(iter(evaluation.models.values())))
     for name in contrast or ():
         if name not in evaluation.models:
             raise ScoresError(f"no model {name!r} to contrast; there are {', '.join(evaluation.models)}")
 
-    def row(name: str, kind: Literal["model", "floor", "difference"], models: Sequence[str]) -> Row:
+    def row(name: str, kind: Kind, models: Sequence[str]) -> Row:
         figures = []
         for column in evaluation.columns:
             scores = [evaluation.scores(model, column) for model in models]
@@ -194,24 +231,25 @@ def the_table(
     rows = [row(name, "floor" if name == FLOOR else "model", [name]) for name in evaluation.models]
     if contrast:
         rows.append(row(f"{contrast[0]} - {contrast[1]}", "difference", contrast))
+    first = next(iter(evaluation.models))
     counts = [
-        _count_note(evaluation, column, figure, chosen)
-        for column, figure in zip(evaluation.columns, rows[0].figures, strict=True)
-    ]
-    single = [
-        f"{side} trials are resampled singly, as if independent: read their part of the intervals as too narrow"
-        for side, name in zip(("bona fide", "spoof"), chosen, strict=True)
-        if name is None
+        f"{column}: {count_note(evaluation.scores(first, column), chosen)}" for column in evaluation.columns
     ]
     title = "EER in % with 95 % cluster-bootstrap interval; lower is better, 50 is chance"
-    return Table(title, "model", tuple(evaluation.columns), tuple(rows), (*counts, *single, *_few_note(rows)))
+    return Table(
+        title,
+        "model",
+        tuple(evaluation.columns),
+        tuple(rows),
+        (*counts, *single_notes(chosen), *few_note(rows)),
+    )
 
 
 def system_table(evaluation: Evaluation, seed: int = 0, draws: int = 1000) -> Table:
     """Break the EERs down: each spoofing system against all bona fide trials of its column.
 
-    Bona fide trials are clustered by speaker; the spoof trials of one system are resampled singly, so the
-    interval speaks of this very system.
+    Trials are clustered by speaker where speakers are known, and not by system: the interval speaks of this
+    very system.
 
     Args:
         evaluation: The scores; with a column ``system``.
@@ -225,57 +263,37 @@ def system_table(evaluation: Evaluation, seed: int = 0, draws: int = 1000) -> Ta
         ScoresError: The scores have no column ``system``.
     """
     rows = []
-    speaker = "speaker" if "speaker" in next(iter(evaluation.models.values())).columns else None
     for column in evaluation.columns:
         first = evaluation.scores(next(iter(evaluation.models)), column)
         names = first.column("system")
         for system in sorted(set(names[~first.is_bonafide].tolist())):
             mask = first.is_bonafide | (names == system)
-            figures = [
-                _figure([evaluation.scores(model, column).select(mask)], (speaker, None), seed, draws)
-                for model in evaluation.models
-            ]
+            kept = [evaluation.scores(model, column).select(mask) for model in evaluation.models]
+            figures = [_figure([one], known_clusters(one, ("speaker",)), seed, draws) for one in kept]
             side = f" ({column.split()[0]})" if len(evaluation.columns) > 1 else ""
             rows.append(Row((system or "unknown") + side, "system", tuple(figures)))
     title = "EER in % of each system against all bona fide trials, with 95 % interval"
-    return Table(title, "system", tuple(evaluation.models), tuple(rows), _few_note(rows))
+    return Table(title, "system", tuple(evaluation.models), tuple(rows), few_note(rows))
 
 
 def _figure(models: Sequence[Scores], clusters: Clusters, seed: int, draws: int) -> Interval:
     """One model's EER, or the difference of two, with its interval."""
-    first, rng = models[0], np.random.default_rng(seed)
-    names = (
-        _cluster_names(first, clusters[0], first.is_bonafide),
-        _cluster_names(first, clusters[1], ~first.is_bonafide),
-    )
+    resampling, rng = resampling_of(models[0], clusters), np.random.default_rng(seed)
+    sides = [(one.bonafide, one.spoof) for one in models]
     if len(models) == 1:
-        return eer_interval(first.bonafide, first.spoof, *names, rng, draws)
-    second = models[1]
-    return eer_difference_interval(
-        (first.bonafide, second.bonafide), (first.spoof, second.spoof), *names, rng, draws
-    )
+        return figure_intervals([FIGURES["eer"]], *sides[0], resampling, rng, draws)[0]
+    return pairwise_differences(FIGURES["eer"], sides, resampling, rng, draws)[0, 1]
 
 
-def _cluster_names(scores: Scores, column: str | None, mask: Mask) -> Names | None:
-    """Name the clusters of one side; a speaker and a system of the same name stay two clusters."""
-    return None if column is None else np.char.add(f"{column} ", scores.column(column)[mask])
+def few_note(rows: Sequence[Row]) -> tuple[str, ...]:
+    """Warn where an interval has too few clusters to keep its promise.
 
+    Args:
+        rows: The lines of a table.
 
-def _count_note(evaluation: Evaluation, column: str, figure: Interval, clusters: Clusters) -> str:
-    """Say what a column's figures rest on."""
-    is_bonafide = evaluation.scores(next(iter(evaluation.models)), column).is_bonafide
-    sides = [
-        f"{trials} {label} trials" + (f" of {count} {name}s" if name else "")
-        for trials, label, count, name in (
-            (int(is_bonafide.sum()), "bona fide", figure.bonafide_clusters, clusters[0]),
-            (int((~is_bonafide).sum()), "spoof", figure.spoof_clusters, clusters[1]),
-        )
-    ]
-    return f"{column}: {' and '.join(sides)}"
-
-
-def _few_note(rows: Sequence[Row]) -> tuple[str, ...]:
-    """Warn where an interval has too few clusters to keep its promise."""
+    Returns:
+        One line or none.
+    """
     if any(figure.is_descriptive for row in rows for figure in row.figures):
         return (
             f"* fewer than {FEW_CLUSTERS} clusters of a class: the interval is descriptive, and too narrow",
@@ -283,22 +301,28 @@ def _few_note(rows: Sequence[Row]) -> tuple[str, ...]:
     return ()
 
 
-def format_percent(figure: Interval, kind: str = "model") -> str:
-    """Write a fraction with its interval in percent.
+def format_figure(figure: Interval, kind: Kind = "model", unit: Unit = "percent") -> str:
+    """Write a figure with its interval.
 
     Args:
         figure: The figure.
-        kind: ``"difference"`` gives the estimate a sign.
+        kind: ``"difference"`` gives the estimate a sign, and its p-value where it has one.
+        unit: How numbers are written.
 
     Returns:
         Such as ``12.3 [8.1, 17.0]``; a star marks an interval from few clusters.
 
-    >>> format_percent(Interval(0.123, 0.081, 0.17, 0.95, 40, 12))
+    >>> format_figure(Interval(0.123, 0.081, 0.17, 0.95, 40, 12))
     '12.3 [8.1, 17.0]'
+    >>> format_figure(Interval(-0.0123, -0.02, -0.001, 0.95, 40, 12, 0.032), "difference", "fine percent")
+    '-1.23 [-2.00, -0.10] p 0.032'
     """
     sign = "+" if kind == "difference" else ""
-    numbers = [f"{100 * value:{sign}.1f}" for value in (figure.estimate, figure.low, figure.high)]
-    return f"{numbers[0]} [{numbers[1]}, {numbers[2]}]{'*' if figure.is_descriptive else ''}"
+    scale, digits = {"percent": (100, 1), "fine percent": (100, 2), "number": (1, 4)}[unit]
+    low, high = figure.low, figure.high
+    numbers = [f"{scale * value:{sign}.{digits}f}" for value in (figure.estimate, low, high)]
+    p_value = "" if figure.p_value is None else f" p {figure.p_value:.3f}"
+    return f"{numbers[0]} [{numbers[1]}, {numbers[2]}]{'*' if figure.is_descriptive else ''}{p_value}"
 
 
 def _escape_markdown(text: str) -> str:

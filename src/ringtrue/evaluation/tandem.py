@@ -1,7 +1,8 @@
-"""Detector scores and a speaker verifier's error rates -> the cost of both in tandem (t-DCF).
+"""Detector scores with a speaker verifier's, or one system's scores that does both -> what they cost together.
 
-The detector stands before a speaker verifier: it may turn away the right speaker, and only the spoofs that
-the verifier would have accepted matter.
+In tandem the detector stands before a speaker verifier: it may turn away the right speaker, and only the
+spoofs that the verifier would have accepted matter (t-DCF). A single system that verifies speakers and
+withstands spoofs is judged by the a-DCF and by the three SASV error rates.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ringtrue.errors import ScoresError
-from ringtrue.evaluation.metrics import as_scores, det_curve, eer_threshold
+from ringtrue.evaluation.metrics import as_scores, det_curve, eer, eer_threshold
 
 
 @dataclass(frozen=True)
@@ -134,13 +135,100 @@ def min_tdcf_2021(
     Raises:
         ScoresError: See `as_scores`; or the verifier is so poor that the cost has no meaning.
     """
+    base, reject, accept = tandem_weights(verifier, costs)
+    _check_tandem(reject, accept)
+    frr, far, _ = det_curve(bonafide, spoof)
+    return float((base + np.min(reject * frr + accept * far)) / (base + min(reject, accept)))
+
+
+def tandem_weights(
+    verifier: VerifierRates, costs: TandemCosts = ASVSPOOF2019_COSTS
+) -> tuple[float, float, float]:
+    """Compute the constants of the revised tandem cost, published by the organisers as C0, C1 and C2.
+
+    Args:
+        verifier: Rates of the verifier.
+        costs: Priors and costs.
+
+    Returns:
+        ``(C0, C1, C2)``: the verifier's own cost, the factor of ``frr`` and the factor of ``far``.
+    """
     base = costs.target_prior * costs.miss * verifier.miss
     base += costs.nontarget_prior * costs.accept_nontarget * verifier.accept_nontarget
     reject = costs.target_prior * costs.miss - base
     accept = costs.accept_spoof * costs.spoof_prior * verifier.accept_spoof
-    _check_tandem(reject, accept)
-    frr, far, _ = det_curve(bonafide, spoof)
-    return float((base + np.min(reject * frr + accept * far)) / (base + min(reject, accept)))
+    return base, reject, accept
+
+
+def min_adcf(
+    target: ArrayLike, nontarget: ArrayLike, spoof: ArrayLike, costs: TandemCosts = ASVSPOOF2019_COSTS
+) -> float:
+    """Compute the least normalised architecture-agnostic cost of one system that rejects impostors and spoofs.
+
+    Shim et al., "a-DCF: an architecture agnostic metric with application to spoofing-robust speaker
+    verification", 2024; the default costs are those of ASVspoof 5, track 2, and not the library's own.
+
+    Args:
+        target: Scores of the right speaker; higher means "accept".
+        nontarget: Scores of other human speakers.
+        spoof: Scores of spoofs.
+        costs: Priors and costs.
+
+    Returns:
+        A cost in [0, 1], lower is better; 1 is the better of accepting all and rejecting all, and what
+        constant scores get, as equal scores share one threshold.
+
+    Raises:
+        ScoresError: See `as_scores`.
+
+    >>> min_adcf([2.0, 3.0], [0.0], [1.0])
+    0.0
+    """
+    classes = [
+        np.sort(as_scores(scores, name))
+        for scores, name in ((target, "target"), (nontarget, "nontarget"), (spoof, "spoof"))
+    ]
+    thresholds = np.append(-np.inf, np.unique(np.concatenate(classes)))
+    rejected = [np.searchsorted(scores, thresholds, side="right") / scores.size for scores in classes]
+    miss = costs.miss * costs.target_prior
+    accept = costs.accept_nontarget * costs.nontarget_prior, costs.accept_spoof * costs.spoof_prior
+    cost = miss * rejected[0] + accept[0] * (1 - rejected[1]) + accept[1] * (1 - rejected[2])
+    return float(np.min(cost) / min(miss, sum(accept)))
+
+
+@dataclass(frozen=True)
+class SasvRates:
+    """Equal error rates of a spoofing-robust speaker verifier, as fractions; lower is better.
+
+    Attributes:
+        sv: Right speaker against other speakers.
+        spf: Right speaker against spoofs.
+        sasv: Right speaker against both together.
+    """
+
+    sv: float
+    spf: float
+    sasv: float
+
+
+def sasv_eers(target: ArrayLike, nontarget: ArrayLike, spoof: ArrayLike) -> SasvRates:
+    """Compute the three equal error rates of the SASV challenge 2022, by the definition of `metrics.eer`.
+
+    Args:
+        target: Scores of the right speaker; higher means "accept".
+        nontarget: Scores of other human speakers.
+        spoof: Scores of spoofs.
+
+    Returns:
+        The three rates.
+
+    Raises:
+        ScoresError: See `as_scores`.
+    """
+    nontarget, spoof = as_scores(nontarget, "nontarget"), as_scores(spoof, "spoof")
+    return SasvRates(
+        eer(target, nontarget), eer(target, spoof), eer(target, np.concatenate([nontarget, spoof]))
+    )
 
 
 def _check_tandem(reject: float, accept: float) -> None:

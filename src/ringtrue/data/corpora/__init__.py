@@ -3,65 +3,77 @@
 from __future__ import annotations
 
 import difflib
-import os
-from collections.abc import Callable
-from dataclasses import dataclass
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ringtrue.data import labels
+from ringtrue.data.corpora import folder, mlaad_tiny, parquet, table
+from ringtrue.data.corpora.registry import CORPORA, Corpus
+from ringtrue.data.corpora.rows import Progress
+from ringtrue.data.splits import assign_splits
 from ringtrue.data.trials import Trial, read_manifest, validate
-from ringtrue.errors import CorpusError
+from ringtrue.errors import AudioError, CorpusError
 from ringtrue.files import cache_dir
 
-Progress = Callable[[str], None]
+__all__ = ["CORPORA", "SYNTAX", "Corpus", "audio_source", "load_corpus", "load_samples", "prepare_corpus"]
+
 MANIFEST = "manifest.tsv"
-
-
-@dataclass(frozen=True)
-class Corpus:
-    """A corpus that can be had by name.
-
-    Attributes:
-        summary: What it is, in one line.
-        needs: What must be at hand to have it.
-        get: Builds, fetches or finds it in a folder and reads it.
-    """
-
-    summary: str
-    needs: str
-    get: Callable[[Path, Progress], list[Trial]]
+SYNTAX = "NAME[:FOLDER][?OPTION=VALUE[&OPTION=VALUE]], a manifest, a table or a folder; join several with +"
 
 
 def load_corpus(source: str | Path, progress: Progress = lambda line: None) -> list[Trial]:
     """Read a corpus, building or fetching it first where its name says how.
 
     Args:
-        source: A name in `CORPORA`, a manifest (.tsv), or a folder: one with a manifest, one laid out like
-            MLAAD-tiny (``original``, ``fake``), or one with ``bonafide`` and ``spoof``.
-        progress: Takes one line now and then.
+        source: A name in `CORPORA`, where needed with the folder that holds it and options: ``mlaad:/data/MLAAD``,
+            ``mlaad-hub?languages=en,de``. Or a manifest (.tsv), another table (.csv, .parquet), or a folder: one with
+            a manifest, one laid out like MLAAD-tiny (``original``, ``fake``), or one with ``bonafide`` and ``spoof``.
+            Several are joined with ``+``: ``mlaad:/data/MLAAD+m-ailabs:/data/M-AILABS``.
+        progress: Takes one line now and then, and one for each bad row.
 
     Returns:
-        Validated trials.
+        Validated trials. A corpus that comes with splits keeps them; the others are split together, by stable
+        hashes of systems, speakers and source utterances, so that no pair is torn apart.
 
     Raises:
         CorpusError: There is no such corpus, it cannot be had, or it is malformed.
     """
-    if str(source) in CORPORA:
-        return CORPORA[str(source)].get(cache_dir() / "corpora" / str(source), progress)
-    path = Path(source)
-    if path.is_file():
-        return read_manifest(path)
-    if path.is_dir():
-        trials = _read_folder(path)
-        validate(trials, str(path))
-        return trials
-    close = difflib.get_close_matches(str(source), CORPORA, n=1)
-    hint = f"did you mean {close[0]!r}? " if close else ""
-    raise CorpusError(
-        f"no corpus {str(source)!r}; {hint}Accepted: {', '.join(CORPORA)}, a manifest, or a folder of recordings"
-    )
+    return _load(str(source), progress, preparing=False)
+
+
+def prepare_corpus(source: str | Path, progress: Progress = lambda line: None) -> list[Trial]:
+    """Do what must be done once before a corpus is used: build it, fetch it, write what it lacks.
+
+    Args:
+        source: As for `load_corpus`.
+        progress: As for `load_corpus`.
+
+    Returns:
+        The trials, as `load_corpus` gives them.
+
+    Raises:
+        CorpusError: As for `load_corpus`.
+    """
+    return _load(str(source), progress, preparing=True)
+
+
+def audio_source(trial: Trial) -> str | bytes:
+    """Give what `ringtrue.audio.load` takes for a trial: the one place that knows of recordings inside Parquet files.
+
+    Args:
+        trial: Any trial; its audio is a path, or ``file.parquet#row``.
+
+    Returns:
+        The path, or the bytes of the recording.
+
+    Raises:
+        AudioError: The row cannot be read.
+    """
+    return parquet.audio_bytes(trial.audio) if parquet.is_reference(trial.audio) else trial.audio
 
 
 def load_samples(trial: Trial) -> NDArray[np.float32]:
@@ -78,46 +90,72 @@ def load_samples(trial: Trial) -> NDArray[np.float32]:
     """
     from ringtrue.audio import load
 
-    return load(trial.audio).samples
+    source = audio_source(trial)
+    try:
+        return load(source).samples
+    except AudioError as error:
+        if isinstance(source, bytes):  # the decoder knows no better name for it
+            raise AudioError(f"{trial.audio}: {error}") from error
+        raise
 
 
-def _read_folder(root: Path) -> list[Trial]:
-    from ringtrue.data.corpora import folder, mlaad_tiny
+def _load(source: str, progress: Progress, *, preparing: bool) -> list[Trial]:
+    names = "|".join(sorted(map(re.escape, CORPORA), key=len, reverse=True))
+    parts = [
+        _read(part, progress, preparing=preparing)
+        for part in re.split(rf"\+(?=(?:{names})(?:[:?+]|$))", source)
+    ]
+    if len(parts) > 1:  # an id is unique in its corpus only
+        parts = [[replace(trial, id=f"{trial.corpus}/{trial.id}") for trial in part] for part in parts]
+    trials = [trial for part in parts if any(t.split for t in part) for trial in part]
+    unsplit = [trial for part in parts if not any(t.split for t in part) for trial in part]
+    if unsplit:
+        placed = assign_splits(unsplit)
+        progress(
+            f"{source}: split by stable hashes of systems, speakers and texts; {len(unsplit) - len(placed):,} of "
+            f"{len(unsplit):,} trials would leak between the sides and are left out"
+        )
+        trials += placed
+    validate(trials, source)
+    return labels.complete(trials, progress)
 
+
+def _read(source: str, progress: Progress, *, preparing: bool) -> list[Trial]:
+    name, root, options = _parse(source)
+    if name in CORPORA:
+        corpus = CORPORA[name]
+        if unknown := sorted(set(options) - set(corpus.options)):
+            raise CorpusError(
+                f"{name} takes no option {unknown}; accepted: {', '.join(corpus.options) or 'none'}"
+            )
+        if corpus.is_local and (root is None or not root.exists()):
+            given = f"{root} does not exist" if root else "its folder is not named"
+            raise CorpusError(
+                f"{name}: {given}; write {name}:FOLDER. It needs {corpus.needs}. It comes from {corpus.origin}"
+            )
+        get = corpus.prepare if preparing and corpus.prepare else corpus.get
+        return get(root or cache_dir() / "corpora" / name, progress, **options)
+    path = Path(source)
+    if path.is_file():
+        return read_manifest(path) if path.suffix == ".tsv" else table.read(path, progress)
+    if path.is_dir():
+        return _read_folder(path, progress)
+    close = difflib.get_close_matches(name, CORPORA, n=1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    raise CorpusError(f"no corpus {source!r}; {hint}Accepted: {SYNTAX}. Names: {', '.join(CORPORA)}")
+
+
+def _parse(source: str) -> tuple[str, Path | None, dict[str, str]]:
+    """Take ``NAME[:FOLDER][?OPTION=VALUE…]`` apart."""
+    address, _, query = source.partition("?")
+    name, _, root = address.partition(":")
+    options = dict(pair.partition("=")[::2] for pair in query.split("&") if pair)
+    return name, Path(root).expanduser() if root else None, options
+
+
+def _read_folder(root: Path, progress: Progress) -> list[Trial]:
     if (root / MANIFEST).is_file():
         return read_manifest(root / MANIFEST)
     if (root / "original").is_dir() and (root / "fake").is_dir():
-        return mlaad_tiny.read(root)
-    return folder.read(root)
-
-
-def _mlaad_tiny(root: Path, progress: Progress) -> list[Trial]:
-    from ringtrue.data.corpora import mlaad_tiny
-
-    return mlaad_tiny.fetch(root, progress)
-
-
-def _starter(size: str) -> Callable[[Path, Progress], list[Trial]]:
-    def get(root: Path, progress: Progress) -> list[Trial]:
-        from ringtrue.data.corpora import starter
-
-        return starter.build(size, root, cache_dir(), workers=min(os.cpu_count() or 1, 8), progress=progress)
-
-    return get
-
-
-CORPORA: dict[str, Corpus] = {
-    "starter-small": Corpus(
-        "about 1,600 human and machine clips, 10 synthesisers and 5 vocoders, 16 speakers, 11 languages",
-        "apt-get, dpkg and pip (no root); about 1 GB of packages, 10 minutes",
-        _starter("small"),
-    ),
-    "starter-full": Corpus(
-        "about 2,500 human clips and 200 per system", "the same; about an hour", _starter("full")
-    ),
-    "mlaad-tiny": Corpus(
-        "6,000 human clips of M-AILABS and 64 synthesisers of MLAAD, 100 clips each",
-        "ringtrue[hub] and a network, or a local copy given as a folder",
-        _mlaad_tiny,
-    ),
-}
+        return mlaad_tiny.read(root, progress)
+    return folder.read(root, progress)

@@ -6,23 +6,25 @@ recording whose text it speaks. Müller et al., "MLAAD: The Multi-Language Audio
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
-from ringtrue.data.splits import assign_splits
+from ringtrue.data.corpora import hub, mlaad
+from ringtrue.data.corpora.rows import Progress, Reading
 from ringtrue.data.trials import Trial
-from ringtrue.errors import CorpusError, require
+from ringtrue.errors import CorpusError
 
+NAME = "mlaad-tiny"
 _REPOSITORY = "mueller91/MLAAD-tiny"
 _LICENCE = "CC-BY-NC-4.0 (fake), M-AILABS licence (original)"
 
 
-def fetch(root: Path, progress: Callable[[str], None]) -> list[Trial]:
-    """Download what is missing from the hub, then read it.
+def fetch(root: Path, progress: Progress) -> list[Trial]:
+    """Download what is missing from the hub (about 4 GB), then read it.
 
     Args:
         root: Folder to keep it in.
-        progress: Takes one line.
+        progress: Takes one line now and then.
 
     Returns:
         The trials; see `read`.
@@ -31,58 +33,47 @@ def fetch(root: Path, progress: Callable[[str], None]) -> list[Trial]:
         CorpusError: The hub cannot be reached, or asks for a login.
         MissingExtraError: huggingface_hub is absent.
     """
-    hub = require("huggingface_hub", "hub")
-    progress(f"mlaad-tiny: fetching {_REPOSITORY} into {root} (about 4 GB; goes on where it stopped)")
-    try:
-        hub.snapshot_download(
-            _REPOSITORY,
-            repo_type="dataset",
-            local_dir=root,
-            allow_patterns=["original/**/*.wav", "fake/**/*.wav"],
-        )
-    except Exception as error:  # the hub's and the network's exceptions share no root
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CorpusError(
-            f"{_REPOSITORY} cannot be fetched ({reason}). Check the network; if the hub asks for a login, accept "
-            "the terms on its page and set HF_TOKEN. A copy on disk works without: give its folder as the corpus"
-        ) from error
-    return read(root)
+    hub.fetch(_REPOSITORY, ["original/*", "fake/*"], root, progress)
+    return read(root, progress)
 
 
-def read(root: Path) -> list[Trial]:
-    """Read a local copy and split it.
+def read(root: Path, progress: Progress) -> list[Trial]:
+    """Read a local copy.
 
     Args:
         root: Folder that holds ``original`` and ``fake``.
+        progress: Takes one line for each bad row.
 
     Returns:
-        The trials with splits by `assign_splits`.
+        The trials, without splits.
 
     Raises:
-        CorpusError: One of the two folders is missing or empty.
+        CorpusError: One of the two folders is missing or empty, or too many rows are bad.
     """
-    trials = [_trial(root, path) for path in sorted((root / "original").glob("*/*.wav"))]
-    originals = len(trials)
-    trials += [_trial(root, path, path.parent.name) for path in sorted((root / "fake").glob("*/*/*.wav"))]
-    if not originals or originals == len(trials):
+    originals = sorted((root / "original").glob("*/[!.]*.wav"))
+    fakes = sum(1 for _ in (root / "fake").glob("*/*/[!.]*.wav"))
+    if not originals or not fakes:
         raise CorpusError(
-            f"{root} holds {originals} human and {len(trials) - originals} machine clips; MLAAD-tiny has "
+            f"{root} holds {len(originals)} human and {fakes} machine clips; MLAAD-tiny has "
             "original/<language>/*.wav and fake/<language>/<system>/*.wav"
         )
-    return assign_splits(trials)
+    reading = Reading(NAME, progress)
+    for number, path in enumerate(originals, 1):
+        name = path.relative_to(root).as_posix()
+        trial = Trial(name, str(path), "bonafide", language=path.parent.name)
+        reading.add(_ours(trial), root / "original", number)
+    for folder in mlaad.model_folders(root):
+        for trial, line, _ in mlaad.folder_trials(root, folder, reading):
+            reading.add(_ours(trial), folder / mlaad.META, line)
+    return reading.finish()
 
 
-def _trial(root: Path, path: Path, system: str = "") -> Trial:
-    name = path.relative_to(root).as_posix()
-    language = name.split("/")[1]
-    return Trial(
-        id=name,
-        audio=str(path),
-        label="spoof" if system else "bonafide",
-        system=system,
-        language=language,
-        source_utterance=f"{language}/{path.stem}",
-        corpus="mlaad-tiny",
+def _ours(trial: Trial) -> Trial:
+    """Name the source utterance as both halves can: originals lie flat here, not at their M-AILABS paths."""
+    return replace(
+        trial,
+        source_utterance=f"{trial.language}/{Path(trial.audio).stem}",
+        corpus=NAME,
         source=_REPOSITORY,
         licence=_LICENCE,
     )

@@ -1,0 +1,128 @@
+"""Bad rows: each is told with file and line, counted, and only too many of them stop the reading."""
+
+import pytest
+
+from ringtrue.data.corpora.rows import Reading, find_folder, label_of, protocol_rows, read_text, table_rows
+from ringtrue.data.trials import Trial
+from ringtrue.errors import CorpusError
+
+
+def trial(number, audio="there.wav"):
+    return Trial(f"t{number}", audio, "spoof", system="s", split="train")
+
+
+def reading_with(told, path, good, bad):
+    reading = Reading("toy", told, check_audio=False)
+    for number in range(good):
+        assert reading.add(trial(number), path, number + 1)
+    for number in range(bad):
+        reading.bad(path, 900 + number, "spoilt")
+    return reading
+
+
+def test_up_to_one_row_in_a_hundred_may_be_bad(told, tmp_path):
+    trials = reading_with(told, tmp_path / "list.txt", 99, 1).finish()
+    assert len(trials) == 99
+    assert told == [
+        f"toy: {tmp_path / 'list.txt'}, line 900: spoilt",
+        "toy: 1 of 100 rows are bad and left out",
+    ]
+
+
+def test_more_stop_it_and_the_first_are_told(told, tmp_path):
+    with pytest.raises(
+        CorpusError, match=r"2 of 100 rows are bad, more than 1%; the first: .*list.txt, line 900"
+    ):
+        reading_with(told, tmp_path / "list.txt", 98, 2).finish()
+    assert len(told.about("spoilt")) == 2
+    told.clear()
+    with pytest.raises(CorpusError, match="500 of 510"):
+        reading_with(told, tmp_path / "list.txt", 10, 500).finish()
+    assert len(told) == 20  # not a screenful for a forgotten folder
+
+
+def test_duplicates_and_missing_recordings_are_bad_rows(told, plant):
+    root = plant("there.wav")
+    reading = Reading("toy", told)
+    assert reading.add(trial(1, str(root / "there.wav")), root, 1)
+    assert not reading.add(trial(1, str(root / "there.wav")), root, 2)
+    assert not reading.add(trial(2, str(root / "gone.wav")), root, 3)
+    assert not reading.add(trial(3, str(root / "no folder" / "gone.wav")), root, 4)
+    with pytest.raises(CorpusError, match="3 of 4 rows are bad"):
+        reading.finish()
+    assert [line.split(": ", 2)[2].split(" at ")[0] for line in told] == [
+        "duplicate of 't1'", "no recording", "no recording",
+    ]  # fmt: skip
+
+
+def test_counts_that_differ_from_the_published_are_told_and_no_more(told, tmp_path):
+    reading = reading_with(told, tmp_path, 5, 0)
+    reading.finish({"train": 5, "train spoof": 5, "train bonafide": 2, "all": 1_000})
+    assert len(told) == 2
+    assert "0 rows of 'train bonafide' where 2 are published" in told[0]
+    assert "5 rows of 'all' where 1,000" in told[1]
+
+
+@pytest.mark.parametrize("delimiter", ["|", "\t", ",", ";"])
+def test_the_delimiter_is_found_and_a_byte_order_mark_ignored(told, write, delimiter):
+    rows = [["path", "label"], ["a b.wav", "real"], ["c.wav", "fake"]]
+    path = write("t.csv", "\r\n".join(delimiter.join(row) for row in rows), "utf-8-sig")
+    assert list(table_rows(path, {"path", "label"}, Reading("toy", told))) == [
+        (2, {"path": "a b.wav", "label": "real"}),
+        (3, {"path": "c.wav", "label": "fake"}),
+    ]
+
+
+def test_quotes_are_letters_between_bars(told, write):
+    path = write("t.csv", 'path|transcript\na.wav|He said "no.\nb.wav|"Yes", she said.\n')
+    assert [row["transcript"] for _, row in table_rows(path, {"path"}, Reading("toy", told))] == [
+        'He said "no.', '"Yes", she said.',
+    ]  # fmt: skip
+
+
+def test_a_wrong_delimiter_shows_the_header(told, write):
+    path = write("t.csv", "path:label\na:b\n")
+    with pytest.raises(
+        CorpusError, match=r"t.csv, line 1: the header 'path:label' gives no columns .*tab , ;"
+    ):
+        list(table_rows(path, {"path", "label"}, Reading("toy", told)))
+
+
+def test_rows_of_another_length_are_bad(told, write):
+    reading = Reading("toy", told)
+    path = write("t.csv", "path,label\na,b,c\na,b\n\na\n")
+    assert [line for line, _ in table_rows(path, {"path"}, reading)] == [3]
+    path = write("p.txt", "a b c\n\na b\n  d   e f \n")
+    assert [line for line, _ in protocol_rows(path, (3,), reading)] == [1, 4]
+    with pytest.raises(CorpusError, match="3 of 3 rows"):
+        reading.finish()
+    assert [line.partition(", ")[2] for line in told] == [
+        "line 2: 3 cells where the header has 2",
+        "line 5: 1 cells where the header has 2",
+        "line 3: 2 columns parted by spaces; accepted: 3",
+    ]
+
+
+def test_what_is_no_text_is_one_error(write, tmp_path):
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
+    for name in ("binary", "missing"):
+        with pytest.raises(CorpusError, match="cannot be read as a UTF-8 text"):
+            read_text(tmp_path / name)
+
+
+def test_labels_are_known_by_every_spelling_but_numbers():
+    assert {label_of(word) for word in ("bonafide", "bona-fide", "Real", " genuine ", "HUMAN")} == {
+        "bonafide"
+    }
+    assert {label_of(word) for word in ("spoof", "Fake", "synthetic")} == {"spoof"}
+    for word in ("0", "1", "", "bona_fide"):
+        with pytest.raises(ValueError, match="unknown label"):
+            label_of(word)
+
+
+def test_a_corpus_is_found_one_folder_down(plant):
+    root = plant("outer/corpus/wavs/a.wav")
+    assert find_folder(root / "outer" / "corpus", "wavs", "toy") == root / "outer" / "corpus"
+    assert find_folder(root / "outer", "wavs", "toy") == root / "outer" / "corpus"
+    with pytest.raises(CorpusError, match="holds no wavs, nor does a folder in it; give .* toy:FOLDER"):
+        find_folder(root, "wavs", "toy")
