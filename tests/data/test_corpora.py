@@ -58,6 +58,17 @@ def test_both_sides_of_a_text_are_on_one_side_of_the_split(mlaad_tiny):
         assert side.setdefault(trial.source_utterance, place) == place
 
 
+@pytest.mark.parametrize(("speakers", "systems"), [(3, 3), (3, 10), (5, 4), (10, 3)])
+def test_every_side_gets_both_labels_from_three_of_each_on(speakers, systems):
+    people = [Trial(f"h{i}", "", "bonafide", speaker=f"p{i % speakers}") for i in range(4 * speakers)]
+    machines = [Trial(f"m{i}", "", "spoof", system=f"s{i % systems}") for i in range(60 * systems)]
+    for seed in range(20):
+        sides = {(t.split, t.label) for t in assign_splits([*people, *machines], seed)}
+        assert sides >= {
+            (split, label) for split in ("train", "dev", "test") for label in ("bonafide", "spoof")
+        }
+
+
 def test_speakers_split_where_they_are_known():
     trials = [
         Trial(f"{s}-{i}", "", "bonafide", speaker=f"p{s}", source_utterance=f"u{s}-{i}")

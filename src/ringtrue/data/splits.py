@@ -12,7 +12,7 @@ from dataclasses import replace
 from ringtrue.data.trials import Trial, check_disjoint
 from ringtrue.files import stable_int
 
-_TRAIN, _DEV = 0.6, 0.15  # shares of the systems, and of the speakers; the rest is for testing
+_DEV, _TEST = 0.15, 0.25  # shares of the systems, and of the speakers; the rest trains
 
 
 def assign_splits(trials: Sequence[Trial], seed: int = 0) -> list[Trial]:
@@ -20,8 +20,8 @@ def assign_splits(trials: Sequence[Trial], seed: int = 0) -> list[Trial]:
 
     Speakers and the utterances that they spoke stay together, and so does whatever was made from these: a machine's
     clip goes where the reader of its text goes, in another corpus too. A spoof clip of a training system made from a
-    test utterance is `test_seen`. A clip whose system and source
-    fall on different sides in any other way would leak, and is dropped.
+    test utterance is `test_seen`. A clip whose system and source fall on different sides in any other way would
+    leak, and is dropped.
 
     Args:
         trials: The corpus; splits that they carry are overwritten.
@@ -35,7 +35,10 @@ def assign_splits(trials: Sequence[Trial], seed: int = 0) -> list[Trial]:
     """
     system_side = _sides((trial.system for trial in trials if not trial.is_bonafide), "system", seed)
     groups = _groups(trials)
-    source_side = _sides(groups, "source", seed)
+    # People are dealt out by themselves: among thousands of lone machine clips, five speakers could all fall
+    # on one side.
+    people = {group for trial, group in zip(trials, groups, strict=True) if trial.is_bonafide}
+    source_side = _sides(people, "source", seed) | _sides(set(groups) - people, "source", seed)
     placed = []
     for trial, group in zip(trials, groups, strict=True):
         source = source_side[group]
@@ -70,8 +73,10 @@ def _groups(trials: Sequence[Trial]) -> list[str]:
 
 
 def _sides(names: Iterable[str], kind: str, seed: int) -> dict[str, str]:
-    """Deal distinct names, in a stable shuffled order, out to train, dev and test."""
+    """Deal distinct names, in a stable shuffled order, out to train, dev and test: one each where there are three."""
     dealt = sorted(set(names), key=lambda name: stable_int(kind, seed, name))
-    train_end, dev_end = (round(share * len(dealt)) for share in (_TRAIN, _TRAIN + _DEV))
-    splits = ["train"] * train_end + ["dev"] * (dev_end - train_end) + ["test"] * (len(dealt) - dev_end)
+    some = int(len(dealt) >= 3)
+    dev = max(some, round(_DEV * len(dealt)))
+    test = max(some, round(_TEST * len(dealt)))
+    splits = ["test"] * test + ["dev"] * dev + ["train"] * (len(dealt) - test - dev)
     return dict(zip(dealt, splits, strict=True))

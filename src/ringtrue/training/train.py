@@ -303,7 +303,10 @@ def _development(config: RunConfig, trials: Sequence[Trial]) -> list[Trial]:
         side = [trial for trial in trials if trial.split == "dev" and trial.is_bonafide is human]
         if not side:
             label = "bona fide" if human else "spoof"
-            raise CorpusError(f"the dev split has no {label} trials; without them no model can be chosen")
+            raise CorpusError(
+                f"the dev split has no {label} trials; without them no model can be chosen. A corpus that is "
+                "split by ringtrue needs at least three speakers and three systems"
+            )
         side.sort(key=lambda trial: stable_int("dev", trial.id))
         chosen += side[: limit // 2 if limit else None]
     return chosen
