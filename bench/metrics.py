@@ -21,7 +21,7 @@ import numpy as np  # noqa: E402
 
 from ringtrue.evaluation.intervals import eer_interval, figure_intervals  # noqa: E402
 from ringtrue.evaluation.metrics import eer  # noqa: E402
-from ringtrue.evaluation.quantities import FIGURES
+from ringtrue.evaluation.quantities import FIGURES  # noqa: E402
 from ringtrue.evaluation.resampling import Resampling  # noqa: E402
 
 TRIALS = 700_000

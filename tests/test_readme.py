@@ -19,6 +19,7 @@ NOT_RUN_HERE = (
     "ringtrue demo",
     "ringtrue train",
     "ringtrue corpus prepare",
+    "ringtrue score",
 )
 
 

@@ -156,6 +156,12 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument(
         "--by", action="append", default=[], metavar="COLUMN", help="also by system, codec ..."
     )
+    evaluate.add_argument(
+        "--threshold", type=float, action="append", default=[], help="fixed on dev: adds its HTER"
+    )
+    evaluate.add_argument(
+        "--far", type=float, action="append", default=[], help="such as 0.01: adds the FRR there"
+    )
     evaluate.add_argument("--asv", type=Path, help="a speaker verifier's scores, for the t-DCF")
     evaluate.add_argument("--floor", type=Path, help="scores of a content-blind classifier, shown beside")
     evaluate.add_argument(
@@ -355,7 +361,10 @@ def _evaluate(options: argparse.Namespace) -> int:
     from ringtrue.evaluation.judge import evaluate
 
     question = _question(options)
-    return _answer(evaluate(question, options.by, options.asv, options.seeds, _say), options)
+    judgement = evaluate(
+        question, options.by, options.asv, options.threshold, options.far, options.seeds, _say
+    )
+    return _answer(judgement, options)
 
 
 def _compare(options: argparse.Namespace) -> int:

@@ -10,7 +10,6 @@ from ringtrue.data.audit import (
     content_blind_features,
     content_blind_floor,
     cramers_v,
-    describe,
     floor_verdict,
     measure,
 )
@@ -143,20 +142,3 @@ def test_cramers_v_against_scipy() -> None:
     )
     assert cramers_v(["spoof", "bonafide"], ["en", "en"]) == 0.0
     assert cramers_v(["spoof"], [""]) == 0.0
-
-
-def test_describe_counts_each_group_once() -> None:
-    trials = [
-        Trial("a", "", "bonafide", speaker="ann", language="de", split="train", duration_s=1.5),
-        Trial("b", "", "bonafide", speaker="ann", language="en", split="train", duration_s=2.0),
-        Trial("c", "", "spoof", system="vits", split="train", duration_s=4.0),
-        Trial("d", "", "spoof", system="flite", speaker="slt", split="test"),
-    ]
-    groups = describe(trials)
-    assert [(g.split, g.label, g.system, g.trials) for g in groups] == [
-        ("test", "spoof", "flite", 1),
-        ("train", "bonafide", "", 2),
-        ("train", "spoof", "vits", 1),
-    ]
-    assert (groups[1].speakers, groups[1].languages, groups[1].duration_s) == (1, ("de", "en"), 3.5)
-    assert (groups[2].speakers, groups[2].languages) == (0, ())

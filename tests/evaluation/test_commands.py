@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from ringtrue import cli
-from ringtrue.evaluation.metrics import cllr, eer
+from ringtrue.evaluation.metrics import cllr, eer, frr_at_far, hter
 from ringtrue.evaluation.scores import Scores, read_scores, write_scores
 from ringtrue.evaluation.tandem import min_tdcf_2019, verifier_rates
 
@@ -67,6 +67,7 @@ def test_evaluate_prints_every_figure_with_its_interval(run, files) -> None:
     assert "300 bona fide trials of 20 speakers and 300 spoof trials of 20 speakers x 12 systems" in out
     assert run("evaluate", files["good"], "--draws", 50)[1] == out  # the same seed, the same page
     assert run("evaluate", files["good"], "--draws", 50, "--seed", 1)[1] != out
+    assert "0 draws; at least one" in run("evaluate", files["good"], "--draws", 0)[2]
 
 
 def test_every_form_has_the_same_figures(run, files, tmp_path) -> None:
@@ -98,6 +99,26 @@ def test_every_form_has_the_same_figures(run, files, tmp_path) -> None:
     for said in ("Histogram of scores, good", "Reliability of the scores", "By codec", "sha256"):
         assert said in page
     assert err == f"report: {tmp_path / 'r.html'}\n"
+
+
+def test_a_fixed_threshold_and_a_wanted_rate(run, files) -> None:
+    words = ["evaluate", files["good"], "--threshold", 0.5, "--far", 0.01, "--draws", 20, "--json"]
+    table = json.loads(run(*words)[1])
+    values = dict(zip(table["columns"], (f["estimate"] for f in table["rows"][0]["figures"]), strict=True))
+    scores = read_scores(files["good"])
+    assert values["HTER % at 0.5"] == hter(scores.bonafide, scores.spoof, 0.5)
+    assert values["FRR % at FAR 1 %"] == frr_at_far(scores.bonafide, scores.spoof, 0.01)
+    assert "far 5.0; a share between 0 and 1" in run("evaluate", files["good"], "--far", 5)[2]
+
+
+def test_seen_and_unseen_systems_are_judged_apart(run, tmp_path) -> None:
+    scores = make(1)
+    seen = np.isin(scores.column("system"), [f"tts{i:02d}" for i in range(4)])
+    columns = {**scores.columns, "split": np.where(seen, "test_seen", "test")}
+    write_scores(tmp_path / "m.tsv", Scores(scores.trials, scores.labels, scores.scores, columns))
+    table = json.loads(run("evaluate", tmp_path / "m.tsv", "--draws", 10, "--json")[1])
+    assert [row["name"] for row in table["rows"]] == ["m, seen systems", "m, unseen systems"]
+    assert table["rows"][0]["figures"][0]["estimate"] == eer(scores.bonafide, scores.scores[seen])
 
 
 def test_seeds_of_one_model(run, files) -> None:
@@ -239,6 +260,8 @@ def test_nothing_is_calibrated_on_test_trials(run, tmp_path) -> None:
     [
         (b"", "holds no rows"),
         (b"\x89PNG\r\n\x1a\n\0\0\0", "it is no text"),
+        (b"PK\x03\x04 a spreadsheet", "it is no text"),
+        (b"filename;label;score\na;spoof;1\n", "neither a header"),
         (b"Dear sir, this is a letter.\n", "neither a header"),
         (b"a 1 0\nb 0 1\n", "could be trial score label or trial label score"),
         (b"u1 0.5\nu2 0.4\n", "--key brings labels"),

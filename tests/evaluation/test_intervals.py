@@ -22,7 +22,7 @@ from ringtrue.evaluation.intervals import (
     seed_spread,
 )
 from ringtrue.evaluation.metrics import eer
-from ringtrue.evaluation.quantities import FIGURES
+from ringtrue.evaluation.quantities import FIGURES, frr_figure, hter_figure
 from ringtrue.evaluation.resampling import Ladder, Resampling
 from ringtrue.evaluation.scores import Scores, read_scores
 from ringtrue.evaluation.tandem import VerifierRates
@@ -64,7 +64,7 @@ def test_a_draw_equals_the_eer_of_the_repeated_trials(seed: int) -> None:
         assert ladder.eer(counts) == pytest.approx(float(exact_eer(*repeated)), abs=1e-12)
 
 
-@pytest.mark.parametrize("name", [*FIGURES, "min_tdcf_2019", "min_tdcf_2021"])
+@pytest.mark.parametrize("name", [*FIGURES, "min_tdcf_2019", "min_tdcf_2021", "hter", "frr"])
 @pytest.mark.parametrize("distinct", [6, 10_000])
 def test_every_figure_of_a_draw_equals_that_of_the_repeated_trials(name: str, distinct: int) -> None:
     """Two ways of clustering, ties, and trials that a draw leaves out."""
@@ -77,7 +77,8 @@ def test_every_figure_of_a_draw_equals_that_of_the_repeated_trials(name: str, di
             [np.char.add("s", rng.integers(3, 9, 300).astype(str)), rng.integers(0, 5, 300).astype(str)], 1
         ),
     )
-    figure = {**FIGURES, **tandem_figures(VerifierRates(0.02, 0.03, 0.6))}[name]
+    others = {"hter": hter_figure(0.5), "frr": frr_figure(0.1)}
+    figure = {**FIGURES, **tandem_figures(VerifierRates(0.02, 0.03, 0.6)), **others}[name]
     resampling = Resampling(bonafide, spoof, *clusters)
     of = figure.of_draws(Ladder(bonafide, spoof, resampling))
     for counts in resampling.draw(rng, 6):

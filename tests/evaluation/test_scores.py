@@ -145,7 +145,7 @@ def test_files_that_are_no_text_or_not_there(tmp_path) -> None:
             read_scores(tmp_path / "binary")
     with pytest.raises(ScoresError, match="cannot be read"):
         read_scores(tmp_path)
-    with pytest.raises(ScoresError, match="no scores file at"):
+    with pytest.raises(ScoresError, match="no file at"):
         read_scores(tmp_path / "missing.tsv")
 
 

@@ -9,7 +9,32 @@ from pathlib import Path
 from ringtrue.errors import AudioError
 
 AUDIO_SUFFIXES = frozenset(
-    [".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".m4a", ".aac", ".mp4", ".mov", ".webm", ".mkv", ".amr", ".aif", ".aiff", ".wma", ".au", ".caf", ".w64", ".ulaw", ".ul", ".alaw", ".al", ".g722"]
+    [
+        ".wav",
+        ".flac",
+        ".mp3",
+        ".ogg",
+        ".oga",
+        ".opus",
+        ".m4a",
+        ".aac",
+        ".mp4",
+        ".mov",
+        ".webm",
+        ".mkv",
+        ".amr",
+        ".aif",
+        ".aiff",
+        ".wma",
+        ".au",
+        ".caf",
+        ".w64",
+        ".ulaw",
+        ".ul",
+        ".alaw",
+        ".al",
+        ".g722",
+    ]
 )
 """What to look for in a folder; a file that is named itself may have any suffix."""
 

@@ -7,9 +7,7 @@ only; a detector's figure means something to the degree that it beats the floor 
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -214,50 +212,3 @@ def cramers_v(labels: Sequence[str], column: Sequence[str]) -> float:
     expected = np.outer(counts.sum(axis=1), counts.sum(axis=0)) / counts.sum()
     chi_squared = float(np.sum((counts - expected) ** 2 / expected))
     return float(np.sqrt(chi_squared / (counts.sum() * (min(shape) - 1))))
-
-
-@dataclass(frozen=True)
-class Group:
-    """What a corpus holds of one system in one split.
-
-    Attributes:
-        split: Name of the split.
-        label: ``"bonafide"`` or ``"spoof"``.
-        system: Generator; empty for bona fide.
-        trials: How many.
-        speakers: How many different known ones.
-        languages: Their codes, sorted.
-        duration_s: Total length.
-    """
-
-    split: str
-    label: str
-    system: str
-    trials: int
-    speakers: int
-    languages: tuple[str, ...]
-    duration_s: float
-
-
-def describe(trials: Sequence[Trial]) -> list[Group]:
-    """Count what a corpus holds.
-
-    Args:
-        trials: The corpus.
-
-    Returns:
-        One group for each split, label and system, sorted by these.
-    """
-    groups: dict[tuple[str, str, str], list[Trial]] = defaultdict(list)
-    for trial in trials:
-        groups[trial.split, trial.label, trial.system].append(trial)
-    return [
-        Group(
-            *key,
-            trials=len(members),
-            speakers=len({trial.speaker for trial in members} - {""}),
-            languages=tuple(sorted({trial.language for trial in members} - {""})),
-            duration_s=sum(trial.duration_s for trial in members),
-        )
-        for key, members in sorted(groups.items())
-    ]

@@ -24,7 +24,8 @@ class Trial:
 
     Attributes:
         id: Unique in its corpus.
-        audio: Path of the recording, absolute or relative to the manifest's folder.
+        audio: Path of the recording, absolute or relative to the manifest's folder; ``file.parquet#row`` for one
+            inside a Parquet file, which `ringtrue.data.corpora.audio_source` resolves.
         label: ``"bonafide"`` or ``"spoof"``.
         system: Name of the generator; empty for bona fide.
         acoustic_model: What made the features (``vits``, ``diphone`` …); ``none`` for copy-synthesis.
@@ -205,7 +206,8 @@ def fingerprint(trials: Sequence[Trial]) -> str:
     for trial in trials:
         known = [getattr(trial, name) for name in _COLUMNS if name != "audio"]
         try:
-            status = Path(trial.audio.partition("#")[0]).stat()
+            file, in_parquet, _ = trial.audio.partition(".parquet#")
+            status = Path(f"{file}.parquet" if in_parquet else file).stat()
             known += [status.st_size, status.st_mtime_ns]
         except OSError:
             pass  # a missing file is found when it is read; in memory there is none

@@ -290,9 +290,11 @@ def percentiles(
         The interval.
 
     Raises:
-        ScoresError: The level is none, or there are no draws.
+        ScoresError: The level is no share, or there are no figures.
     """
-    if not 0 < level < 1 or resampled.size == 0:
-        raise ScoresError(f"level {level} and {resampled.size} draws; a level in (0, 1) and draws are needed")
+    if not 0 < level < 1:
+        raise ScoresError(f"level {level}; a share between 0 and 1 is accepted, such as 0.95")
+    if resampled.size == 0:
+        raise ScoresError("every draw lost a class of this group: it has too few clusters for an interval")
     low, high = np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2])
     return Interval(estimate, float(low), float(high), level, *resampling.clusters, p_value)

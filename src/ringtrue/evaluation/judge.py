@@ -24,7 +24,7 @@ from ringtrue.evaluation.figures import (
 )
 from ringtrue.evaluation.layouts import LAYOUT_OF_VERIFIER
 from ringtrue.evaluation.lint import lint
-from ringtrue.evaluation.quantities import FIGURES
+from ringtrue.evaluation.quantities import FIGURES, frr_figure, hter_figure
 from ringtrue.evaluation.reading import read_columns
 from ringtrue.evaluation.scores import Scores, read_scores
 from ringtrue.evaluation.table import Evaluation, Table, evaluation
@@ -97,6 +97,8 @@ def evaluate(
     question: Question,
     by: Sequence[str] = (),
     verifier: Path | None = None,
+    thresholds: Sequence[float] = (),
+    fars: Sequence[float] = (),
     are_seeds: bool = False,
     say: Callable[[str], None] = lambda line: None,
 ) -> Judgement:
@@ -106,6 +108,8 @@ def evaluate(
         question: What to judge.
         by: Columns to break the EER down by.
         verifier: Scores of a speaker verifier, for the t-DCF: rows ``attack target|nontarget|spoof score``.
+        thresholds: Thresholds fixed elsewhere, each for an HTER.
+        fars: Wanted shares of spoofs accepted, each for the share of bona fide rejected there.
         are_seeds: The files are runs of one model with different seeds.
         say: Takes a line for each finding.
 
@@ -119,6 +123,8 @@ def evaluate(
     figures = dict(FIGURES)
     if verifier:
         figures |= tandem_figures(read_verifier(verifier))
+    figures |= {f"hter {threshold}": hter_figure(threshold) for threshold in thresholds}
+    figures |= {f"frr {far}": frr_figure(far) for far in fars}
     clusters = _clusters(question, side_by_side)
     table = figure_table(side_by_side, figures, clusters, question.seed, question.draws)
     table = with_seeds(table) if are_seeds else table

@@ -61,6 +61,15 @@ _LABEL_CELLS = {*SPELLINGS["bonafide"], *SPELLINGS["spoof"], "0", "1"}
 
 
 def is_header(cells: Sequence[str], columns: Mapping[str, str] | None = None) -> bool:
+    """Tell a header from a row: it has a name that is known, or one that was named, and no number.
+
+    Args:
+        cells: The first row of a table.
+        columns: Which columns were said to play which role.
+
+    Returns:
+        Whether it is a header.
+    """
     if any(name in cells for name in (columns or {}).values() if not name.isdigit()):
         return True
     return any(cell.strip().lower() in ROLE_OF for cell in cells) and not any(map(is_number, cells))
@@ -69,7 +78,21 @@ def is_header(cells: Sequence[str], columns: Mapping[str, str] | None = None) ->
 def name_header(
     path: Path, number: int, cells: Sequence[str], needs: Sequence[str], columns: Mapping[str, str]
 ) -> list[str]:
-    """Give the columns of a header their canonical names."""
+    """Give the columns of a header their canonical names.
+
+    Args:
+        path: The file, for the message.
+        number: The header's line.
+        cells: The header.
+        needs: What it must have.
+        columns: Which columns were said to play which role.
+
+    Returns:
+        A name for each column; those that are not known keep their own.
+
+    Raises:
+        ScoresError: A name occurs twice, something is lacking, or two columns could be one role.
+    """
     own = [cell.strip() for cell in cells]
     where = f"{path}, line {number}: the columns are {own}"
     if len(set(own)) < len(own):
@@ -95,7 +118,21 @@ def name_header(
 def name_layout(
     path: Path, number: int, cells: Sequence[str], needs: Sequence[str], columns: Mapping[str, str]
 ) -> list[str]:
-    """Find the one known layout without a header that a row fits."""
+    """Find the one known layout without a header that a row fits.
+
+    Args:
+        path: The file, for the message.
+        number: The row's line.
+        cells: The row.
+        needs: What the layout must have.
+        columns: Which columns, numbered from ``"1"``, were said to play which role.
+
+    Returns:
+        A name for each column.
+
+    Raises:
+        ScoresError: No layout fits, or two do, or something is lacking.
+    """
     where = f"{path}, line {number}: the columns are {list(cells)[:14]}"
     if columns:
         names = [f"column{place}" for place in range(1, len(cells) + 1)]
@@ -131,6 +168,19 @@ def name_layout(
 
 
 def require_columns(names: list[str], needs: Sequence[str], where: str) -> list[str]:
+    """Refuse a table that lacks a column.
+
+    Args:
+        names: What it has.
+        needs: What it must have.
+        where: How the message begins.
+
+    Returns:
+        `names`.
+
+    Raises:
+        ScoresError: Something is lacking.
+    """
     if missing := [name for name in needs if name not in names]:
         remedy = (
             "a key file with --key brings labels" if missing == ["label"] else "rename one, or say --column"
@@ -140,6 +190,14 @@ def require_columns(names: list[str], needs: Sequence[str], where: str) -> list[
 
 
 def is_number(cell: str) -> bool:
+    """Whether a cell reads as a number, NaN and infinity among them.
+
+    Args:
+        cell: Its text.
+
+    Returns:
+        Whether it does.
+    """
     try:
         float(cell)
     except ValueError:

@@ -101,3 +101,45 @@ FIGURES: Mapping[str, Figure] = {
     "min_cllr": Figure("minCllr", False, False, hull.min_cllr, _min_cllr_of_draws),
 }
 """The figures of `ringtrue evaluate`, in its order; costs are those of ASVspoof 5, track 1."""
+
+
+def hter_figure(threshold: float) -> Figure:
+    """Make the half total error rate at a threshold that was fixed elsewhere a figure.
+
+    Args:
+        threshold: Scores below it are rejected.
+
+    Returns:
+        The figure.
+    """
+
+    def of_draws(ladder: Ladder) -> OfDraw:
+        means = ladder.means(lambda bonafide, spoof: (bonafide < threshold, spoof >= threshold))
+        return lambda counts: float(means(counts).sum()) / 2
+
+    return Figure(
+        f"HTER % at {threshold:g}", True, False, lambda b, s: metrics.hter(b, s, threshold), of_draws
+    )
+
+
+def frr_figure(far: float) -> Figure:
+    """Make the share of bona fide rejected, where at most a wanted share of spoofs is accepted, a figure.
+
+    Args:
+        far: That share.
+
+    Returns:
+        The figure.
+    """
+
+    def of_draws(ladder: Ladder) -> OfDraw:
+        def frr(counts: Counts) -> float:
+            bonafide, spoof = (np.cumsum(side) for side in ladder.steps(counts))
+            accepted = (spoof[-1] - np.append(0, spoof)) / spoof[-1]  # rounded as `frr_at_far` does
+            return float(np.append(0, bonafide)[np.argmax(accepted <= far)] / bonafide[-1])
+
+        return frr
+
+    return Figure(
+        f"FRR % at FAR {100 * far:g} %", True, False, lambda b, s: metrics.frr_at_far(b, s, far), of_draws
+    )

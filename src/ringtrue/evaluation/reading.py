@@ -1,4 +1,4 @@
-"""A file of scores or of keys, in any layout the field uses -> named columns; read once, in pieces, repairing nothing."""
+"""A file of scores or of keys, in any layout the field uses -> named columns; read once, repairing nothing."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from ringtrue.evaluation.layouts import (
 Names = NDArray[np.str_]
 
 _ROWS = 8_192  # read at once
+_NOT_TEXT = frozenset(range(9))  # control bytes below the tab
 _HEAD_BYTES = 1 << 16
 _LONGEST_LINE = 1 << 20
 
@@ -76,12 +77,12 @@ def read_columns(path: str | Path, needs: Sequence[str], columns: Mapping[str, s
             head = file.read(_HEAD_BYTES)
             head += file.readline(_LONGEST_LINE)
     except FileNotFoundError as error:
-        raise ScoresError(f"no scores file at {path}") from error
+        raise ScoresError(f"no file at {path}; a table of scores or of labels was expected there") from error
     except OSError as error:
         raise ScoresError(f"{path} cannot be read: {error.strerror}") from error
     if head[:4] == b"PAR1":
         return _read_parquet(path, needs, columns or {})
-    if b"\0" in head or max(map(len, head.split(b"\n"))) >= _LONGEST_LINE:
+    if not _NOT_TEXT.isdisjoint(head) or max(map(len, head.split(b"\n"))) >= _LONGEST_LINE:
         raise ScoresError(f"{path} cannot be read as a table: it is no text; text and Parquet are accepted")
     try:
         with open(path, encoding="utf-8-sig", newline="\n") as text:
@@ -229,7 +230,7 @@ def _finish(path: Path, pieces: dict[str, list[NDArray[Any]]], metadata: dict[st
 
 def _read_parquet(path: Path, needs: Sequence[str], columns: Mapping[str, str]) -> Columns:
     """Read text and number columns of a Parquet file batch by batch; sound that lies beside them is not touched."""
-    parquet = require("pyarrow.parquet", "report")
+    parquet = require("pyarrow.parquet", "hub")
     try:
         file = parquet.ParquetFile(path)
     except (OSError, ValueError) as error:

@@ -100,6 +100,8 @@ class Resampling:
         Raises:
             ScoresError: The clusters are so few that draws keep losing a class.
         """
+        if draws < 1:
+            raise ScoresError(f"{draws} draws; at least one is needed, and some hundreds for an interval")
         counts = [np.zeros(1 + max(int(m.max()) for m in strata), dtype=np.int64) for strata in self._strata]
         for _ in range(draws):
             for _ in range(_TRIES):
