@@ -225,6 +225,22 @@ def test_score_then_evaluate(run, corpus, tmp_path, tiny_onnx):
     assert out.stat().st_mtime_ns == stamp  # the same model and trials are not scored twice
 
 
+def test_the_floor_of_an_evaluation_comes_from_the_same_audio(run, corpus, tmp_path, tiny_onnx):
+    text = (corpus / "manifest.tsv").read_text()
+    rows = text.splitlines()
+    column = rows[0].split("\t").index("split")
+    for number in range(1, 5):  # half of it trains the classifier
+        cells = rows[number].split("\t")
+        cells[column] = "train"
+        rows[number] = "\t".join(cells)
+    (corpus / "manifest.tsv").write_text("\n".join(rows) + "\n")
+    assert run("score", tiny_onnx, corpus, "--out", tmp_path / "model.tsv")[0] == 0
+    assert run("score", "content-blind", corpus, "--out", tmp_path / "floor.tsv")[0] == 0
+    code, out, _ = run("evaluate", "--force", tmp_path / "model.tsv", "--floor", tmp_path / "floor.tsv")
+    assert code == 0
+    assert "content-blind floor" in out
+
+
 def test_score_refuses_a_split_that_is_not_there_and_too_many_bad_files(run, corpus, tmp_path, tiny_onnx):
     code, _, err = run("score", tiny_onnx, corpus, "--split", "dev")
     assert (code, "has none in this split" in err) == (2, True)

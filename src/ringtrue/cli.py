@@ -146,9 +146,11 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--smoke", action="store_true", help="two epochs of 100 steps, a short validation")
 
     score = command("score", _score, "Score every trial of a corpus split into a scores file.")
-    score.add_argument("model", help="an .onnx file or the name of an installed model")
+    score.add_argument("model", help="an .onnx file, the name of an installed model, or content-blind")
     score.add_argument("corpus", help="a corpus name, a manifest or a folder")
-    score.add_argument("--split", default="test", help="train, dev, test_seen or test (default test)")
+    score.add_argument(
+        "--split", default="test", help="train, dev, test_seen or test, or some (test,test_seen)"
+    )
     score.add_argument("--out", type=Path, default=Path("scores.tsv"), help="scores file (scores.tsv)")
 
     evaluate = command("evaluate", _evaluate, "Turn scores files into figures with intervals.")
@@ -347,10 +349,15 @@ def _train(options: argparse.Namespace) -> int:
 def _score(options: argparse.Namespace) -> int:
     from ringtrue.data.corpora import load_corpus
     from ringtrue.inference.runtime import Detector
-    from ringtrue.pipeline import score_split
+    from ringtrue.pipeline import CONTENT_BLIND, content_blind_scores, score_split, screen
 
-    trials = [trial for trial in load_corpus(options.corpus, _say) if trial.split == options.split]
-    scores, errors = score_split(Detector.from_pretrained(options.model), trials, options.out, _say)
+    trials = load_corpus(options.corpus, _say)
+    judged = [trial for trial in trials if trial.split in options.split.split(",")]
+    errors: list[str] = []
+    if options.model == CONTENT_BLIND:
+        scores = content_blind_scores(screen(trials, _say), screen(judged, _say), options.out, _say)
+    else:
+        scores, errors = score_split(Detector.from_pretrained(options.model), judged, options.out, _say)
     for error in errors:
         _complain(error)
     print(f"{options.out}: {len(scores)} trials scored, {len(errors)} could not be read")

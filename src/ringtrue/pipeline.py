@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str], None]
 MOST_FAILURES = 0.05  # share of recordings that may be unreadable before figures mean something else
+CONTENT_BLIND = "content-blind"
+"""Stands where a model's name may: the classifier that hears no speech, for the floor of an evaluation."""
 PACKAGED_TEACHER = "whisper-base-from-packages"
 """A teacher that needs no hub: Whisper-base from the package registry, verified by its hash; log-mel without it."""
 
