@@ -323,7 +323,7 @@ def _score_dev(model: nn.Module, dev: Sequence[Trial], load: Load) -> NDArray[np
 def _validate(dev: Sequence[Trial], scores: NDArray[np.float64]) -> dict[str, float]:
     human = np.array([trial.is_bonafide for trial in dev])
     bonafide, spoof = scores[human], scores[~human]
-    return {"dev_eer": metrics.eer(bonafide, spoof), "dev_cllr": metrics.cllr(bonafide, spoof)}
+    return {"dev_eer": metrics.eer(bonafide, spoof), "dev_auc": metrics.auc(bonafide, spoof)}
 
 
 @torch.inference_mode()
@@ -345,8 +345,11 @@ def _leakage(
 
 
 def _rank(figures: dict[str, float]) -> tuple[float, float]:
-    """Order epochs by error rate; among equals the better calibrated one is first."""
-    return figures["dev_eer"], figures["dev_cllr"]
+    """Order epochs by error rate, which moves in steps of a clip; among equals the better ranking wins.
+
+    Not the loss: scores grow while a model learns, and an uncalibrated loss would favour timid early epochs.
+    """
+    return figures["dev_eer"], -figures["dev_auc"]
 
 
 def _calibration(dev: Sequence[Trial], scores: NDArray[np.float64], progress: Progress) -> dict[str, Any]:
