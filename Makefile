@@ -31,7 +31,7 @@ unit: $(VENV)/.ready
 $(VENV)/.ready: pyproject.toml constraints.txt scripts/make_venv.sh
 	@echo "== installing ringtrue and what it needs into $(VENV) (a minute or two, about 2 GB)"
 	@PYTHON="$(PYTHON)" bash scripts/make_venv.sh $(VENV)
-	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@$(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev]'
 	@$(BIN)/python -c "import torch; assert torch.version.cuda is None, 'a CUDA build of torch was installed'"
 	@touch $@
 
