@@ -65,14 +65,14 @@ def _starter(size: str) -> Callable[[Path, Progress], list[Trial]]:
 
 CORPORA: dict[str, Corpus] = {
     "starter-small": Corpus(
-        "about 1,600 human and machine clips, 10 synthesisers and 5 vocoders, 16 speakers, 11 languages",
+        "about 1,600 human and machine clips, 10 synthesisers and 5 vocoders, 17 speakers, 12 languages",
         "apt-get, dpkg and pip (no root); about 1 GB of packages, 10 minutes",
         "built here from distribution packages",
         _starter("small"),
         is_local=False,
     ),
     "starter-full": Corpus(
-        "about 2,500 human clips and 200 per system",
+        "about 2,400 human clips and 200 for each training system",
         "the same; about an hour",
         "built here from distribution packages",
         _starter("full"),
