@@ -63,9 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _complain("interrupted; run the same command again to go on")
         return _INTERRUPTED
-    except (
-        BrokenPipeError
-    ):  # the reader of our output has gone, and no verdict may be read out of the exit code
+    except BrokenPipeError:
+        # The reader of our output has gone, and no verdict may be read out of the exit code.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _BROKEN_PIPE
     except ModuleNotFoundError as error:
