@@ -1,0 +1,60 @@
+"""Recordings -> models: `ringtrue train`, `export` and `demo`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ringtrue.cli.terminal import OK, Command, say
+
+
+def add(command: Command) -> None:
+    """Declare the commands of this file."""
+    demo = command(
+        "demo", _demo, "The whole story on real speech: corpus, baseline and hero, The Table, a verdict."
+    )
+    demo.add_argument("--size", choices=["small", "full"], default="small", help="size of the starter corpus")
+    demo.add_argument("--corpus", help="use this corpus instead: see `ringtrue corpus list`")
+    demo.add_argument("--out", type=Path, help="folder of the run (ringtrue-demo, or ringtrue-smoke)")
+    demo.add_argument("--smoke", action="store_true", help="two short epochs a model; installs none")
+
+    train = command("train", _train, "Train one model, or go on with a run.")
+    train.add_argument("config", help="a YAML file or a recipe that comes with the package (baseline, hero)")
+    train.add_argument("--corpus", required=True, help="a corpus name, a manifest or a folder")
+    train.add_argument("--out", type=Path, help="run folder (runs/NAME)")
+    train.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one value")
+    train.add_argument("--smoke", action="store_true", help="two epochs of 100 steps, a short validation")
+
+    export = command("export", _export, "Write a checkpoint as ONNX or as a plain state dict.")
+    export.add_argument("checkpoint", type=Path)
+    export.add_argument("--format", choices=["onnx", "pth"], default="onnx")
+    export.add_argument("--out", type=Path, help="file to write (beside the checkpoint)")
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from ringtrue.demo import run_demo
+
+    out = options.out or Path("ringtrue-smoke" if options.smoke else "ringtrue-demo")
+    run_demo(out, options.corpus or f"starter-{options.size}", smoke=options.smoke, say=say, show=print)
+    return OK
+
+
+def _train(options: argparse.Namespace) -> int:
+    from ringtrue.config import load_config
+    from ringtrue.data.corpora import load_corpus
+    from ringtrue.pipeline import prepare_units, screen, train_and_export
+
+    config = load_config(options.config, options.set)
+    config = config.smoke() if options.smoke else config
+    trials = screen(load_corpus(options.corpus, say), say)
+    units = prepare_units(config.content, trials, say)
+    print(train_and_export(config, trials, units, options.out or Path("runs") / config.name, say))
+    return OK
+
+
+def _export(options: argparse.Namespace) -> int:
+    from ringtrue.inference.export import export_onnx, export_pth
+
+    write = {"onnx": export_onnx, "pth": export_pth}[options.format]
+    print(write(options.checkpoint, options.out or options.checkpoint.with_suffix(f".{options.format}")))
+    return OK
