@@ -18,18 +18,19 @@ MAY_IMPORT = {
     "audio": FOUNDATIONS,
     "tensors": FOUNDATIONS,
     "windows": {"audio"},
+    "prosody": {"audio", "windows"},
     "data": {*FOUNDATIONS, "audio", "windows", ""},
-    "models": {*FOUNDATIONS, "audio", "windows", "tensors"},
-    "evaluation": {*FOUNDATIONS, "audio", "windows", "data", "models"},
+    "models": {*FOUNDATIONS, "", "audio", "windows", "prosody", "tensors"},
+    "evaluation": {*FOUNDATIONS, "audio", "windows", "prosody", "data", "models"},
     "training": {*FOUNDATIONS, "", "tensors", "audio", "windows", "config", "data", "models", "evaluation"},
-    "inference": {*FOUNDATIONS, "audio", "windows", "models", "evaluation"},
+    "inference": {*FOUNDATIONS, "audio", "windows", "prosody", "models", "evaluation"},
     "pipeline": {*FOUNDATIONS, "", "config", "data", "models", "training", "evaluation", "inference"},
     "demo": {*FOUNDATIONS, "", "config", "data", "evaluation", "inference", "pipeline"},
     "cli": {"", "errors", "audio", "config", "data", "evaluation", "inference", "pipeline", "demo", "files"},
 }
 # What a verdict is made of: nothing here may reach for torch or for the training side.
 LIGHT = ["inference/runtime.py", "inference/evidence.py", "inference/verdict.py", "inference/session.py"]
-NUMPY_ONLY = ["evaluation/metrics.py", "evaluation/calibrate.py"]
+NUMPY_ONLY = ["evaluation/metrics.py", "evaluation/calibrate.py", "prosody.py"]
 HEAVY = {
     "torch", "transformers", "sklearn", "scipy", "onnxruntime", "onnx", "soundfile", "soxr", "av", "yaml", "pydantic",
     "tensorboard", "matplotlib", "huggingface_hub",
@@ -37,6 +38,7 @@ HEAVY = {
 # These rooms are about their dependency: to import them is to want it.
 ABOUT = {
     "torch": {"models/features.py", "models/layers.py", "models/prosody_encoder.py", "models/frontends.py"}
+    | {"models/prosody.py"}
     | {f"training/{name}.py" for name in ("train", "content", "losses", "state")},
     "yaml": {"config.py"},
     "pydantic": {"config.py"},
