@@ -37,9 +37,15 @@ HEAVY = {
 }  # fmt: skip
 # These rooms are about their dependency: to import them is to want it.
 ABOUT = {
-    "torch": {"models/features.py", "models/layers.py", "models/prosody_encoder.py", "models/frontends.py"}
+    "torch": {
+        "models/features.py",
+        "models/layers.py",
+        "models/prosody_encoder.py",
+        "models/prosody.py",
+        "models/frontends.py",
+    }
     | {"models/prosody.py"}
-    | {f"training/{name}.py" for name in ("train", "content", "losses", "state")},
+    | {f"training/{path.name}" for path in (SOURCE / "training").glob("*.py")},
     "yaml": {"config.py"},
     "pydantic": {"config.py"},
 }

@@ -23,7 +23,9 @@ from ringtrue.windows import CONTENT_FRAME, CONTENT_STRIDE
 
 Array = NDArray[np.float64]
 
-RATE_HZ = 25  # contour frames a second; frame j is centred on sample 200 + 640 j, on every second evidence frame
+RATE_HZ = (
+    25  # contour frames a second; frame j is centred on sample 200 + 640 j, on every second evidence frame
+)
 CHANNELS = (
     "pitch",  # octaves from the clip's median, carried over unvoiced frames
     "voicing",  # 0 to 1
@@ -196,9 +198,7 @@ def track_pitch(samples: NDArray[np.floating]) -> Track:
     strength = correlation[:, :-1] / (correlation[:, -1:] + silence())
     chances = _choose(strength + OCTAVE_COST * candidates())
     periodicity = (chances * strength).sum(axis=1)
-    return Track(
-        chances @ candidates(), periodicity, _sigmoid((periodicity - VOICED) / VOICED_SPREAD)
-    )
+    return Track(chances @ candidates(), periodicity, _sigmoid((periodicity - VOICED) / VOICED_SPREAD))
 
 
 def _choose(own: Array) -> Array:
@@ -292,7 +292,9 @@ def statistics(samples: NDArray[np.floating]) -> ProsodyStatistics:
     """
     track = track_pitch(samples)
     voiced = track.voicing > 0.5
-    level_db = 10 * np.log10((_framed(_levelled(samples), CONTENT_FRAME, CONTENT_STRIDE) ** 2).mean(1) + FLOOR)
+    level_db = 10 * np.log10(
+        (_framed(_levelled(samples), CONTENT_FRAME, CONTENT_STRIDE) ** 2).mean(1) + FLOOR
+    )
     semitones = 12 * track.pitch
     heard = semitones[voiced]
     some = len(heard) >= 5
@@ -342,7 +344,11 @@ def _nuclei(level_db: Array, voiced: NDArray[np.bool_]) -> Array:
     """Find syllable nuclei: frames of voiced peaks of the smoothed level with a dip of 2 dB between any two."""
     smooth = np.convolve(np.pad(level_db, 2, mode="edge"), np.array([1, 2, 3, 2, 1]) / 9, mode="valid")
     nuclei: list[int] = []
-    peak, dip, rising = 0, smooth[0], False  # the highest frame since the last dip; the lowest since that peak
+    peak, dip, rising = (
+        0,
+        smooth[0],
+        False,
+    )  # the highest frame since the last dip; the lowest since that peak
     for frame, level in enumerate(smooth):
         if rising and level > smooth[peak]:
             peak = frame
