@@ -60,7 +60,8 @@ class ProsodyContours(nn.Module):
         tilt = self._bels(functional.pad(wave, (1, 0))[:, 1:] - functional.pad(wave, (1, 0))[:, :-1]) - level
         loudest = level.amax(dim=1, keepdim=True)
         quiet = torch.sigmoid((loudest - definition.PAUSE_BELOW_BEL - level) / definition.PAUSE_SPREAD)
-        pause = _widest(-_widest(-quiet, definition.PAUSE_REACH), definition.PAUSE_REACH)
+        stretch = -_widest(-quiet[:, :, None], definition.PAUSE_REACH)
+        pause = _widest(stretch, definition.PAUSE_REACH)[:, :, 0]
         level = level - level.mean(dim=1, keepdim=True)
         tilt = tilt - tilt.mean(dim=1, keepdim=True)
         periodicity = self._halved(periodicity)
@@ -100,13 +101,12 @@ def _constant(values: NDArray[np.float64]) -> Tensor:
 
 def _choose(own: Tensor) -> Tensor:
     """Weigh candidates `(B, G, L)` by what they and their neighbours in time score; they add up to 1 in a frame."""
-    both = torch.cat([own, own.flip(2)])  # forwards and backwards in time, as one batch
+    both = torch.stack([own, own.flip(2)], dim=1)  # forwards and backwards in time: (B, 2, G, L)
     heard = torch.zeros_like(both)
     for _ in range(definition.MEMORY):
         reached = definition.FADE * _widest(both + heard, definition.REACH)
-        heard = functional.pad(reached[:, :, :-1], (1, 0))  # every frame hears the one before it
-    before, after = heard.chunk(2)
-    return torch.softmax(definition.SHARPNESS * (own + before + after.flip(2)), dim=1)
+        heard = functional.pad(reached[..., :-1], (1, 0))  # every frame hears the one before it
+    return torch.softmax(definition.SHARPNESS * (own + heard[:, 0] + heard[:, 1].flip(2)), dim=1)
 
 
 def _median(pitch: Tensor, voicing: Tensor) -> Tensor:
@@ -137,15 +137,15 @@ def _edged(x: Tensor) -> Tensor:
 
 
 def _widest(x: Tensor, reach: int) -> Tensor:
-    """Give every place along dimension 1 the largest of the `reach` places on either side of it.
+    """Give every place along the last dimension but one the largest of the `reach` places on either side of it.
 
     By doubling: five maxima of whole slices for a window of 25, where torch's own pooling takes ten times as
     long and its one-dimensional form nails the length down in an exported graph.
     """
-    x = functional.pad(x, (0, 0) * (x.dim() - 2) + (reach, reach), value=-torch.inf)
+    x = functional.pad(x, (0, 0, reach, reach), value=-torch.inf)
     covered, width = 1, 2 * reach + 1
     while covered < width:
         step = min(covered, width - covered)
-        x = torch.maximum(x[:, step:], x[:, :-step])
+        x = torch.maximum(x[..., step:, :], x[..., :-step, :])
         covered += step
     return x
