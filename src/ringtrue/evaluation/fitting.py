@@ -161,8 +161,8 @@ def _fit(models: Mapping[str, Scores], method: str) -> tuple[Map, str]:
 
 def _check_not_test(scores: Scores, question: Question) -> list[str]:
     """Refuse to fit on trials that figures will be computed from."""
-    splits = scores.columns.get("split", scores.columns.get("subset", np.array([""])))
-    found = sorted(set(np.unique(splits).tolist()) & set(_TEST_SPLITS))
+    splits = [scores.columns[name].distinct() for name in ("split", "subset") if name in scores.columns]
+    found = sorted({split for column in splits for split in column} & set(_TEST_SPLITS))
     if not found:
         return []
     problem = f"{question.files[0]} holds trials of the split {', '.join(found)}"
@@ -179,8 +179,7 @@ def _fitted_on(question: Question, scores: Scores) -> dict[str, Any]:
     described: dict[str, Any] = {"sha256": {str(path): sha256_file(path) for path in files}}
     described |= {"bonafide_trials": scores.bonafide.size, "spoof_trials": scores.spoof.size}
     for column in ("split", "corpus", "system"):
-        values = sorted(set(np.unique(scores.columns.get(column, np.array([""]))).tolist()) - {""})
-        if values:
+        if column in scores.columns and (values := [v for v in scores.column(column).distinct() if v]):
             described[column] = values
     return described
 
