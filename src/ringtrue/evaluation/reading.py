@@ -87,7 +87,7 @@ def read_columns(path: str | Path, needs: Sequence[str], columns: Mapping[str, s
     try:
         with open(path, encoding="utf-8-sig", newline="\n") as text:
             return _read_text(path, text, needs, columns or {})
-    except UnicodeDecodeError as error:
+    except (UnicodeDecodeError, csv.Error) as error:
         raise ScoresError(f"{path} cannot be read as a UTF-8 table: {error}") from error
 
 
