@@ -51,8 +51,7 @@ def export_onnx(source: str | Path, target: str | Path) -> Path:
             self.model = model
 
         def forward(self, wave):  # type: ignore[no-untyped-def]
-            evidence = self.model.evidence(wave)
-            return self.model.head(self.model.pooled(evidence)), self.model.frame_head(evidence)
+            return self.model.judge(wave)
 
     graph = Detector().eval()
     example = torch.zeros(2, 16_000)

@@ -119,7 +119,7 @@ class LogFilterbank(nn.Module):
         rms = wave.square().mean(dim=1, keepdim=True).sqrt()
         wave = wave * (LEVEL / (rms + 1e-5))  # the floor keeps digital silence silent
         energies = torch.einsum("cfk,bkl->bcfl", self.banks, self._power(wave))
-        image = torch.log(energies + 1e-6)
+        image = torch.log(energies.float() + 1e-6)  # training may run the product above in bfloat16
         return image - image.mean(dim=3, keepdim=True)
 
     def _power(self, wave: Tensor) -> Tensor:
