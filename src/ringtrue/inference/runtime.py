@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from ringtrue.audio import SAMPLE_RATE_HZ, Source, open_stream
 from ringtrue.errors import CheckpointError
-from ringtrue.evaluation.calibrate import Band, Calibration
+from ringtrue.evaluation.calibrate import Band
+from ringtrue.evaluation.mappings import Fusion, map_from
 from ringtrue.files import cache_dir, sha256_file
 from ringtrue.inference.evidence import Evidence
 from ringtrue.inference.session import open_session, read_card
@@ -40,7 +41,7 @@ class Detector:
         self.card: dict[str, Any] = read_card(self._session, path)
         self.sha256 = sha256_file(path)
         fitted = self.card["calibration"]
-        self._calibration = Calibration.from_dict(fitted["map"]) if fitted else None
+        self._calibration = map_from(fitted) if fitted else None
         self._band = Band.from_dict(fitted["band"]) if fitted else None
 
     @classmethod
@@ -128,7 +129,9 @@ class Detector:
         )
 
     def _llr(self, score: float) -> float | None:
-        return None if self._calibration is None else float(self._calibration.apply(score))
+        fitted = self._calibration
+        # A fusion is of several models; none is ever stored in one.
+        return None if fitted is None or isinstance(fitted, Fusion) else float(fitted.apply(score))
 
     def _judge(self, blocks: Iterable[NDArray[np.float32]]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         starts: list[int] = []
