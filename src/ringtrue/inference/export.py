@@ -56,7 +56,7 @@ def export_onnx(source: str | Path, target: str | Path) -> Path:
 
     graph = Detector().eval()
     example = torch.zeros(2, 16_000)
-    model.features.as_convolution = True
+    model.features.for_onnx = True
     shapes = ({0: torch.export.Dim("batch"), 1: torch.export.Dim("samples", min=1_000)},)
     with _quiet(), atomic_path(target) as temporary:
         program = torch.onnx.export(
@@ -72,7 +72,7 @@ def export_onnx(source: str | Path, target: str | Path) -> Path:
         header = {"format": FORMAT, **asdict(card), "checkpoint_sha256": sha256_file(source)}
         onnx.helper.set_model_props(proto, {METADATA_KEY: json.dumps(header, sort_keys=True)})
         onnx.save(proto, str(temporary))
-        model.features.as_convolution = False
+        model.features.for_onnx = False
         _compare(torch, graph, temporary)
     return Path(target)
 
