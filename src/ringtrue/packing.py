@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ringtrue.audio import SAMPLE_RATE_HZ
 from ringtrue.data.trials import Trial
-from ringtrue.errors import AudioError, CheckpointError, require
+from ringtrue.errors import AudioError, CheckpointError, CorpusError, require
 from ringtrue.evaluation.metrics import eer
 from ringtrue.evaluation.scoring import Load, score_trials
 from ringtrue.files import atomic_path, stable_int
@@ -25,7 +25,7 @@ from ringtrue.inference.compress import write_half, write_int8
 from ringtrue.inference.evidence import Evidence, Reference
 from ringtrue.inference.export import export_onnx
 from ringtrue.inference.runtime import Detector, Hearing
-from ringtrue.inference.sequential import HORIZON_S, fit_extremes, looks
+from ringtrue.inference.sequential import HORIZON_S, Extremes, decide, fit_extremes, looks
 from ringtrue.inference.session import update_card
 from ringtrue.windows import split
 
@@ -122,6 +122,61 @@ def measure(
     )
     found["sequential"] = fit_extremes(np.array(paths["bonafide"]), np.array(paths["spoof"]), words).to_dict()
     progress(f"sequential boundaries from {words}")
+    return found
+
+
+def verify_sequential(
+    detector: Detector, trials: Sequence[Trial], split_name: str, load: Load, rates: Sequence[float]
+) -> list[dict[str, Any]]:
+    """Count how often early decisions are wrong on recordings that their boundaries were not made from.
+
+    Args:
+        detector: A model with sequential boundaries.
+        trials: A corpus.
+        split_name: Which split to take, commonly test.
+        load: Reads a trial's wave.
+        rates: Promised error rates.
+
+    Returns:
+        For each rate and label: recordings, the share that is called the other label with its exact 95 % interval
+        (Clopper and Pearson, 1934), the share that is decided at all, and the median seconds to a decision.
+
+    Raises:
+        CheckpointError: The model has no boundaries, or cannot promise a rate.
+        CorpusError: The split is too small to join recordings from.
+    """
+    from scipy.stats import beta
+
+    if not detector.card.get("sequential"):
+        raise CheckpointError("the model came without sequential boundaries: export it with --corpus")
+    extremes = Extremes.from_dict(detector.card["sequential"])
+    paths = {
+        label: [running_llrs(detector, wave) for wave in joined_recordings(trials, split_name, label, load)]
+        for label in ("bonafide", "spoof")
+    }
+    for label, rows in paths.items():
+        if not rows:
+            raise CorpusError(
+                f"no speaker and system has {HORIZON_S:g} s of {label} speech in the {split_name} split"
+            )
+    found = []
+    for rate in rates:
+        boundaries = extremes.boundaries(rate)
+        result: dict[str, Any] = {"rate": rate}
+        for label, opposite in (("bonafide", "spoof"), ("spoof", "bona fide")):
+            decisions = [decide(row, boundaries) for row in paths[label]]
+            count = len(decisions)
+            wrong = sum(word == opposite for word, _ in decisions)
+            times_s = [seconds for word, seconds in decisions if word != "inconclusive"]
+            result[label] = {
+                "recordings": count,
+                "wrong": wrong / count,
+                "low": float(beta.ppf(0.025, wrong, count - wrong + 1)) if wrong else 0.0,
+                "high": float(beta.ppf(0.975, wrong + 1, count - wrong)) if wrong < count else 1.0,
+                "decided": len(times_s) / count,
+                "median_s": float(np.median(times_s)) if times_s else HORIZON_S,
+            }
+        found.append(result)
     return found
 
 

@@ -59,13 +59,14 @@ def export_onnx(
     torch = require("torch", "train")
     onnx = require("onnx", "train")
     require("onnxscript", "train")
+    from ringtrue.inference.fold import folded
+
     built, card = checkpoint.load(source)
-    model: Any = built
 
     class Detector(torch.nn.Module):  # type: ignore[misc, name-defined]
         """Both heads in one pass, so that the timeline costs nothing extra."""
 
-        def __init__(self) -> None:
+        def __init__(self, model: Any) -> None:
             super().__init__()
             self.model = model
 
@@ -73,13 +74,13 @@ def export_onnx(
             evidence = self.model.evidence(wave)
             return self.model.head(self.model.pooled(evidence)), self.model.frame_head(evidence)
 
-    graph = Detector().eval()
-    example = torch.zeros(2, 16_000)
+    model: Any = folded(built)
     model.features.for_onnx = True
+    example = torch.zeros(2, 16_000)
     shapes = ({0: torch.export.Dim("batch"), 1: torch.export.Dim("samples", min=1_000)},)
     with _quiet(), atomic_path(target) as temporary:
         program = torch.onnx.export(
-            graph,
+            Detector(model).eval(),
             (example,),
             dynamo=True,
             dynamic_shapes=shapes,
@@ -97,8 +98,7 @@ def export_onnx(
         }
         onnx.helper.set_model_props(proto, {METADATA_KEY: json.dumps(header, sort_keys=True)})
         onnx.save(proto, str(temporary))
-        model.features.for_onnx = False
-        _compare(torch, graph, temporary, speech)
+        _compare(torch, Detector(built).eval(), temporary, speech)
     return Path(target)
 
 

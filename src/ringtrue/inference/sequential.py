@@ -157,3 +157,24 @@ class SequentialTest:
         if word != "inconclusive":
             self.decision = "bona fide" if word == "bonafide" else word
             self.decided_s = heard_s
+
+
+def decide(llrs: Sequence[float], boundaries: Band) -> tuple[Word, float]:
+    """Run the test over the evidence of a recording that is as long as the horizon.
+
+    Args:
+        llrs: Running LLR at each of `looks()`.
+        boundaries: See `Extremes.boundaries`.
+
+    Returns:
+        The decision, "inconclusive" if none was reached, and the seconds heard until then.
+
+    >>> decide([0.0] * 2 + [-9.0] * 21, Band(-3.0, 3.0, 0.05))
+    ('spoof', 2.0)
+    """
+    test = SequentialTest(boundaries)
+    for heard_s, llr in zip(looks().tolist(), llrs, strict=True):
+        test.look(heard_s, llr)
+        if test.decision is not None and test.decided_s is not None:
+            return test.decision, test.decided_s
+    return "inconclusive", HORIZON_S

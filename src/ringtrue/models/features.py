@@ -149,7 +149,7 @@ class LogFilterbank(nn.Module):
         frames = half.shape[2]
         half = half.view(-1, _INNER, 2 * _OUTER, frames).transpose(1, 2).flatten(1, 2)  # (B, 34 x 16, L)
         real, imaginary = (functional.conv1d(half, part, groups=_OUTER) for part in self.inner)
-        energies = functional.conv1d(real.square() + imaginary.square(), self.folded_banks)
+        energies = functional.conv1d(real * real + imaginary * imaginary, self.folded_banks)
         return energies.view(-1, self.channels, self.bands, frames)
 
 
