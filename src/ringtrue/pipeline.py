@@ -165,7 +165,15 @@ def train_and_export(
             progress=progress,
         )
     best = train(
-        config, trials, load, units, run, augment=augment, teaching=teaching, trained_on=trained_on, progress=progress
+        config,
+        trials,
+        load,
+        units,
+        run,
+        augment=augment,
+        teaching=teaching,
+        trained_on=trained_on,
+        progress=progress,
     )
     exported = best.with_suffix(".onnx")
     try:

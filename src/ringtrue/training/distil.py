@@ -64,10 +64,16 @@ def teach(
         CorpusError: There are too few speakers to judge anybody by the others.
     """
     if layer > teacher.num_layers:
-        raise ConfigError(f"distillation.layer = {layer}: {teacher.name} has layers 0 to {teacher.num_layers}")
+        raise ConfigError(
+            f"distillation.layer = {layer}: {teacher.name} has layers 0 to {teacher.num_layers}"
+        )
     key = f"{stable_int(teacher.weights_sha256, layer, fingerprint(trials)):016x}"
     found = cached_by_trial(
-        folder / key, "statistics", trials, lambda trial: _statistics(hear(teacher, layer, load(trial))), progress
+        folder / key,
+        "statistics",
+        trials,
+        lambda trial: _statistics(hear(teacher, layer, load(trial))),
+        progress,
     )
     heard = [trial for trial in trials if len(found[trial.id])]
     features = np.stack([found[trial.id] for trial in heard]).astype(np.float64)
