@@ -7,16 +7,14 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ringtrue.data import labels
-from ringtrue.data.corpora import folder, mlaad_tiny, parquet, table
+from ringtrue.data.corpora import folder, mlaad_tiny, table
 from ringtrue.data.corpora.registry import CORPORA, Corpus
 from ringtrue.data.corpora.rows import Progress
+from ringtrue.data.corpora.sound import audio_source, load_samples
 from ringtrue.data.splits import assign_splits
 from ringtrue.data.trials import Trial, read_manifest, validate
-from ringtrue.errors import AudioError, CorpusError
+from ringtrue.errors import CorpusError
 from ringtrue.files import cache_dir
 
 __all__ = ["CORPORA", "SYNTAX", "Corpus", "audio_source", "load_corpus", "load_samples", "prepare_corpus"]
@@ -59,44 +57,6 @@ def prepare_corpus(source: str | Path, progress: Progress = lambda line: None) -
         CorpusError: As for `load_corpus`.
     """
     return _load(str(source), progress, preparing=True)
-
-
-def audio_source(trial: Trial) -> str | bytes:
-    """Give what `ringtrue.audio.load` takes for a trial: the one place that knows of recordings inside Parquet files.
-
-    Args:
-        trial: Any trial; its audio is a path, or ``file.parquet#row``.
-
-    Returns:
-        The path, or the bytes of the recording.
-
-    Raises:
-        AudioError: The row cannot be read.
-    """
-    return parquet.audio_bytes(trial.audio) if parquet.is_reference(trial.audio) else trial.audio
-
-
-def load_samples(trial: Trial) -> NDArray[np.float32]:
-    """Read a trial's recording.
-
-    Args:
-        trial: Any trial of a corpus that `load_corpus` gave.
-
-    Returns:
-        `(T,)` float32, 16 kHz.
-
-    Raises:
-        AudioError: It cannot be read as audio.
-    """
-    from ringtrue.audio import load
-
-    source = audio_source(trial)
-    try:
-        return load(source).samples
-    except AudioError as error:
-        if isinstance(source, bytes):  # the decoder knows no better name for it
-            raise AudioError(f"{trial.audio}: {error}") from error
-        raise
 
 
 def _load(source: str, progress: Progress, *, preparing: bool) -> list[Trial]:
