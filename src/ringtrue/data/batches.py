@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,12 +31,28 @@ class Batch:
         label: `(B,)` int64, 1 for bona fide.
         units: `(B, L)` int64 content units at 50 Hz, -1 where unknown.
         ids: Trial ids.
+        faults: One line for each recording that could not be read and was stood in for.
     """
 
     wave: NDArray[np.float32]
     label: NDArray[np.int64]
     units: NDArray[np.int64]
     ids: tuple[str, ...]
+    faults: tuple[str, ...] = ()
+
+
+class Batches(Protocol):
+    """What training learns from: batch number n depends on a seed and n alone, whoever makes it and when.
+
+    So a run resumes by its step number, and a data loader may hand the numbers to any workers. `TrainingBatches` keeps
+    this for recordings that can be read in any order, `ringtrue.data.streaming.StreamingBatches` for shards.
+    """
+
+    def __getitem__(self, number: int) -> Batch:
+        """Make batch `number`, from 0."""
+
+    def between(self, start: int, stop: int) -> Iterator[Batch]:
+        """Give batches `start` to `stop - 1` in order."""
 
 
 @dataclass(frozen=True)
@@ -96,18 +113,38 @@ class TrainingBatches:
         return (self[number] for number in range(start, stop))
 
     def _crop(self, trial: Trial, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        samples = self.load(trial)
-        length = round(self.crop_s * SAMPLE_RATE_HZ)
-        units = np.full(content_frames(length), -1, dtype=np.int64)
-        # The last possible start is inclusive, so a clip of exactly the crop's length is fine.
-        # Crops start on the grid of the content units, so that units stay aligned with samples.
-        start = CONTENT_STRIDE * int(rng.integers(0, max(0, len(samples) - length) // CONTENT_STRIDE + 1))
-        wave = repeat_to(samples[start : start + length], length)
-        known = self.units.get(trial.id, np.empty(0, dtype=np.int16))[start // CONTENT_STRIDE :][: len(units)]
-        units[: len(known)] = known  # frames of a repeated clip stay unknown: they need not fall on the grid
-        if self.augment is not None:
-            wave = self.augment(wave, rng)
-        return wave, units
+        return crop(self.load(trial), self.crop_s, self.units.get(trial.id), rng, self.augment)
+
+
+def crop(
+    samples: NDArray[np.float32],
+    crop_s: float,
+    units: NDArray[np.int16] | None,
+    rng: np.random.Generator,
+    augment: Transform | None,
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Cut a random piece out of a recording, with its content units.
+
+    Args:
+        samples: The recording, `(N,)`.
+        crop_s: Length of the piece; a shorter recording is repeated.
+        units: Its content units, or nothing.
+        rng: Source of the place, and then of the augmentation.
+        augment: Applied to the piece; must keep length and alignment.
+
+    Returns:
+        The piece `(T,)` float32, and its units `(L,)` int64, -1 where unknown.
+    """
+    length = round(crop_s * SAMPLE_RATE_HZ)
+    pieces = np.full(content_frames(length), -1, dtype=np.int64)
+    # The last possible start is inclusive, so a clip of exactly the crop's length is fine.
+    # Crops start on the grid of the content units, so that units stay aligned with samples.
+    start = CONTENT_STRIDE * int(rng.integers(0, max(0, len(samples) - length) // CONTENT_STRIDE + 1))
+    wave = repeat_to(samples[start : start + length], length)
+    if units is not None:
+        known = units[start // CONTENT_STRIDE :][: len(pieces)]
+        pieces[: len(known)] = known  # frames of a repeated clip stay unknown: they need not fall on the grid
+    return (wave if augment is None else augment(wave, rng)), pieces
 
 
 _Tree = dict[Hashable, "_Tree"] | list[Trial]

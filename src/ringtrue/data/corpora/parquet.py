@@ -75,7 +75,7 @@ def audio_bytes(reference: str) -> bytes:
     try:
         starts, sound = _layout(path)
         sounding = _sounding(_group(path, group, sound)[number - starts[group]].as_py())
-    except (CorpusError, OSError) as error:
+    except (CorpusError, OSError, ValueError) as error:
         raise AudioError(f"{reference}: {error}") from error
     if not sounding:
         raise AudioError(f"{reference}: the row holds no recording")
@@ -119,8 +119,8 @@ def read_run(references: list[str]) -> list[bytes]:
     path, group = group_of(references[0])
     try:
         starts, sound = _layout(path)
-        column = _open(path).read_row_group(group, columns=[sound]).column(0)
-    except (CorpusError, OSError) as error:
+        column = _read_group(path, group, sound)
+    except (CorpusError, OSError, ValueError) as error:
         raise AudioError(f"{references[0]}: {error}") from error
     numbers = (int(reference.rpartition("#")[2]) for reference in references)
     return [_sounding(column[number - starts[group]].as_py()) for number in numbers]
@@ -143,7 +143,14 @@ def _layout(path: str) -> tuple[tuple[int, ...], str]:
 
 @lru_cache(maxsize=_KEPT_GROUPS)
 def _group(path: str, group: int, sound: str) -> Any:
-    return _open(path).read_row_group(group, columns=[sound]).column(0)
+    return _read_group(path, group, sound)
+
+
+def _read_group(path: str, group: int, sound: str) -> Any:
+    def read() -> Any:
+        return _open(path).read_row_group(group, columns=[sound]).column(0)
+
+    return remote.patiently(path, read) if remote.is_remote(path) else read()
 
 
 def _open(path: Path | str) -> Any:

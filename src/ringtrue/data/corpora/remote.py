@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import Any
 
 from ringtrue.data.corpora import hub
@@ -84,7 +83,7 @@ def read_bytes(audio: str, start: int = 0, stop: int | None = None) -> bytes:
         return bytes(answer.content)
 
     try:
-        return bytes(hub.patiently(repository, _LOG.warning, time.sleep, get))
+        return bytes(patiently(audio, get))
     except CorpusError as error:
         raise AudioError(f"{audio}: {error}") from error
 
@@ -101,13 +100,24 @@ def open_file(audio: str) -> Any:
     Raises:
         CorpusError: The hub refuses or cannot be reached.
     """
-    repository = _parts(audio)[0]
-    return hub.patiently(repository, _LOG.warning, time.sleep, lambda: _file_system().open(audio, "rb"))
+    file_system = require("huggingface_hub", "hub").HfFileSystem  # keeps its own instances, one a process
+    return patiently(audio, lambda: file_system().open(audio, "rb"))
 
 
-@lru_cache(maxsize=1)
-def _file_system() -> Any:
-    return require("huggingface_hub", "hub").HfFileSystem()
+def patiently(audio: str, ask: Callable[[], Any]) -> Any:
+    """Ask the hub for something of a file while listening: waits are logged, not told.
+
+    Args:
+        audio: The file's `address`.
+        ask: Asks.
+
+    Returns:
+        What `ask` gives.
+
+    Raises:
+        CorpusError: The hub refuses, cannot be reached or stays busy.
+    """
+    return hub.patiently(_parts(audio)[0], _LOG.warning, time.sleep, ask)
 
 
 def _parts(audio: str) -> tuple[str, str, str]:
