@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ringtrue.data import labels
-from ringtrue.data.corpora import folder, mlaad_tiny, table
+from ringtrue.data.corpora import folder, index, mlaad_tiny, table
 from ringtrue.data.corpora.registry import CORPORA, Corpus
 from ringtrue.data.corpora.rows import Progress
 from ringtrue.data.corpora.sound import audio_source, load_samples
@@ -40,7 +40,11 @@ def load_corpus(source: str | Path, progress: Progress = lambda line: None) -> l
     Raises:
         CorpusError: There is no such corpus, it cannot be had, or it is malformed.
     """
-    return _load(str(source), progress, preparing=False)
+    source = str(source)
+    roots = _roots(source)
+    if roots is None:
+        return _load(source, progress, preparing=False)
+    return index.recall(source, roots, progress, lambda tell: _load(source, tell, preparing=False))
 
 
 def prepare_corpus(source: str | Path, progress: Progress = lambda line: None) -> list[Trial]:
@@ -59,12 +63,28 @@ def prepare_corpus(source: str | Path, progress: Progress = lambda line: None) -
     return _load(str(source), progress, preparing=True)
 
 
-def _load(source: str, progress: Progress, *, preparing: bool) -> list[Trial]:
+def _parts(source: str) -> list[str]:
     names = "|".join(sorted(map(re.escape, CORPORA), key=len, reverse=True))
-    parts = [
-        _read(part, progress, preparing=preparing)
-        for part in re.split(rf"\+(?=(?:{names})(?:[:?+]|$))", source)
-    ]
+    return re.split(rf"\+(?=(?:{names})(?:[:?+]|$))", source)
+
+
+def _roots(source: str) -> list[Path] | None:
+    """List the places that a corpus is read from; None if it is built, and looks after itself."""
+    roots = []
+    for part in _parts(source):
+        name, root, options = _parse(part)
+        if name not in CORPORA:
+            roots.append(Path(part))
+        elif name.startswith("starter-"):
+            return None
+        else:
+            roots.append(root or cache_dir() / "corpora" / name)
+            roots += [Path(value) for value in options.values() if Path(value).exists()]
+    return roots
+
+
+def _load(source: str, progress: Progress, *, preparing: bool) -> list[Trial]:
+    parts = [_read(part, progress, preparing=preparing) for part in _parts(source)]
     if len(parts) > 1:  # an id is unique in its corpus only
         parts = [[replace(trial, id=f"{trial.corpus}/{trial.id}") for trial in part] for part in parts]
     trials = [trial for part in parts if any(t.split for t in part) for trial in part]
