@@ -124,7 +124,7 @@ class AudioStream:
     def _mono(self) -> Iterator[Samples]:
         """Check the native samples and average their channels."""
         for block in self._gathered():
-            peak = float(np.max(np.abs(block)))
+            peak = float(max(block.max(), -block.min()))  # no copy, as abs would make; NaN comes through both
             if not math.isfinite(peak):
                 raise AudioError(
                     f"{self.info.name} holds samples that are not finite; write it again without them"
