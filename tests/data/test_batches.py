@@ -189,7 +189,7 @@ def test_pairs_without_copies_are_refused():
 def test_processes_share_a_batch_without_overlap_or_loss(world):
     trials = with_copies()
     whole = make(trials, pairs=0.5)[7]
-    parts = [make(trials, pairs=0.5, rank=rank, world=world)[7] for rank in range(world)]
+    parts = [make(trials, pairs=0.5, rank=rank, ranks=world)[7] for rank in range(world)]
     assert sum((part.ids for part in parts), ()) == whole.ids
     assert np.array_equal(np.concatenate([part.wave for part in parts]), whole.wave)
     assert np.array_equal(np.concatenate([part.starts for part in parts]), whole.starts)

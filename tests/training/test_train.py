@@ -136,7 +136,7 @@ def test_two_processes_take_the_steps_of_one(trials, loader, units, config, tmp_
 
 def test_a_batch_that_cannot_be_shared_out_is_refused(trials, loader):
     with pytest.raises(CorpusError, match="multiple of 6"):
-        TrainingBatches(trials, loader, 8, 0.5, 0, world=3)
+        TrainingBatches(trials, loader, 8, 0.5, 0, ranks=3)
 
 
 @pytest.mark.parametrize("before", [True, False])

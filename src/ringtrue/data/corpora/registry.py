@@ -95,10 +95,10 @@ CORPORA: dict[str, Corpus] = {
     ),
     "mlaad-hub": Corpus(
         "the same from the hub, file by file; goes on where it stopped",
-        "ringtrue[hub], the terms accepted on the hub, HF_TOKEN; 240 GB, or ?languages=en,de",
+        "ringtrue[hub], the terms accepted on the hub, HF_TOKEN; 240 GB, ?languages=en,de, or ?stream=yes",
         "https://huggingface.co/datasets/mueller91/MLAAD",
         mlaad_hub.read,
-        ("languages",),
+        ("languages", "stream"),
         is_local=False,
     ),
     "mlaad-tiny": Corpus(
@@ -130,10 +130,10 @@ CORPORA: dict[str, Corpus] = {
     ),
     "librispeech-hub": Corpus(
         "the same from the hub as Parquet",
-        "ringtrue[hub] and a network; ?subsets=train-clean-100,dev-clean,test-clean (7 GB)",
+        "ringtrue[hub] and a network; ?subsets=train-clean-100,dev-clean,test-clean (7 GB), or ?stream=yes",
         "https://huggingface.co/datasets/openslr/librispeech_asr",
         librispeech.fetch,
-        ("subsets",),
+        ("subsets", "stream"),
         is_local=False,
     ),
     "asvspoof2019-la": Corpus(
@@ -200,8 +200,8 @@ CORPORA: dict[str, Corpus] = {
         is_local=False,
     ),
     "table": Corpus(
-        "any CSV, TSV or Parquet table with columns of recordings and labels",
-        "a file; ?bonafide=0 where labels are numbers, ?label=spoof or ?split=test where there are none",
+        "any CSV, TSV or Parquet table of recordings and labels, or a folder of Parquet and tar shards",
+        "a file or folder; ?bonafide=0 where labels are numbers, ?label=spoof or ?split=test where there are none",
         "you",
         table.read,
         ("bonafide", "label", "split"),
