@@ -73,7 +73,9 @@ def test_nothing_moves(algorithm):
         assert np.abs(response[1_400:2_601]).max() > 0.02
 
 
-@pytest.mark.parametrize(("count", "low_hz", "high_hz"), [(11, 100, 700), (99, 3_000, 3_500), (77, 7_000, 7_999.999)])
+@pytest.mark.parametrize(
+    ("count", "low_hz", "high_hz"), [(11, 100, 700), (99, 3_000, 3_500), (77, 7_000, 7_999.999)]
+)
 def test_a_notch_is_what_scipy_designs(count, low_hz, high_hz):
     from scipy.signal import firwin
 
@@ -82,7 +84,12 @@ def test_a_notch_is_what_scipy_designs(count, low_hz, high_hz):
 
 
 def test_convolution_cuts_its_notch_and_only_that():
-    cut = {"notches": 1, "centre_range_hz": (4_000, 4_000), "width_range_hz": (1_000, 1_000), "taps_range": (99, 100)}
+    cut = {
+        "notches": 1,
+        "centre_range_hz": (4_000, 4_000),
+        "width_range_hz": (1_000, 1_000),
+        "taps_range": (99, 100),
+    }
     samples = noise(3, 160_000)
     before, after = (np.abs(np.fft.rfft(x)) ** 2 for x in (samples, boost(samples, 1, orders=1, **cut)))
     hz = np.fft.rfftfreq(160_000, 1 / RATE_HZ)

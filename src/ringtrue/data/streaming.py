@@ -106,7 +106,8 @@ class StreamingBatches:
         self._state.count(self.batch_size, faults)
         drawn = [sides[index % 2][index // 2] for index in range(self.batch_size)]
         crops = [
-            crop(samples, self.crop_s, self.units.get(trial.id), rng, self.augment) for trial, samples in drawn
+            crop(samples, self.crop_s, self.units.get(trial.id), rng, self.augment)
+            for trial, samples in drawn
         ]
         return Batch(
             wave=np.stack([wave for wave, _, _ in crops]),
@@ -136,7 +137,9 @@ class StreamingBatches:
                 decoded.append(None)
         readable = [clip for clip in decoded if clip is not None]
         if not readable:
-            raise CorpusError(f"no {taken[0][0].label} recording of a batch can be read; the last: {faults[-1]}")
+            raise CorpusError(
+                f"no {taken[0][0].label} recording of a batch can be read; the last: {faults[-1]}"
+            )
         return [clip or readable[int(rng.integers(len(readable)))] for clip in decoded]
 
 
@@ -152,9 +155,7 @@ class _Recordings:
     def of(cls, label: str, trials: Sequence[Trial], seed: int, streams: int, reach: int) -> _Recordings:
         runs = [sound.run_of(trial.audio) for trial in trials]
         # Members of a run as they lie in it: by row, or by offset. Names break ties, so the manifest's order is nothing.
-        places = sorted(
-            range(len(trials)), key=lambda i: (runs[i], _offset(trials[i].audio), trials[i].id)
-        )
+        places = sorted(range(len(trials)), key=lambda i: (runs[i], _offset(trials[i].audio), trials[i].id))
         names = [runs[i] for i in places]
         starts = np.array([k for k in range(len(names)) if k == 0 or names[k] != names[k - 1]])
         sizes = np.diff(np.append(starts, len(names)))

@@ -146,7 +146,9 @@ def augmentation(name: str) -> Callable[[Samples, np.random.Generator], Samples]
 
 
 def _room(samples: Samples, rng: np.random.Generator, policy: Augment) -> Samples:
-    return rooms.add_room(samples, rng.uniform(*policy.rt60_range_s), rng.uniform(*policy.direct_range_db), rng)
+    return rooms.add_room(
+        samples, rng.uniform(*policy.rt60_range_s), rng.uniform(*policy.direct_range_db), rng
+    )
 
 
 def _noise(samples: Samples, rng: np.random.Generator, policy: Augment) -> Samples:
@@ -190,7 +192,9 @@ def _quantise(samples: Samples, rng: np.random.Generator, policy: Augment) -> Sa
 def _codec(samples: Samples, rng: np.random.Generator, policy: Augment) -> Samples:
     there = [name for name in policy.codecs if name in available_codecs()]
     if not there:
-        raise ConfigError(f"none of the codecs {policy.codecs} can be encoded here; there are {available_codecs()}")
+        raise ConfigError(
+            f"none of the codecs {policy.codecs} can be encoded here; there are {available_codecs()}"
+        )
     codec = there[rng.integers(len(there))]
     rate_kbps = float(rng.uniform(*CODECS[codec].kbps_range))
     return codec_round_trip(samples, codec, rate_kbps if CODECS[codec].kbps else None)
@@ -202,7 +206,10 @@ def _packets(samples: Samples, rng: np.random.Generator, policy: Augment) -> Sam
 
 
 def _mask(samples: Samples, rng: np.random.Generator, policy: Augment) -> Samples:
-    length_s, top_mel = len(samples) / levels.SAMPLE_RATE_HZ, 2595 * np.log10(1 + levels.SAMPLE_RATE_HZ / 1400)
+    length_s, top_mel = (
+        len(samples) / levels.SAMPLE_RATE_HZ,
+        2595 * np.log10(1 + levels.SAMPLE_RATE_HZ / 1400),
+    )
     for _ in range(2):
         width = rng.uniform(0, policy.mask_mels) * top_mel / 80
         low = rng.uniform(0, top_mel - width)
