@@ -1,4 +1,4 @@
-"""What a large teacher passes on: judgements of clips that it was not fitted on, and, where asked, nothing of the words."""
+"""What a large teacher passes on: judgements of clips it was not fitted on, and nothing of the words where asked."""
 
 import numpy as np
 import pytest
