@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "prosody": {"audio", "windows"},
     "data": {*FOUNDATIONS, "audio", "windows", ""},
     "models": {*FOUNDATIONS, "", "audio", "windows", "prosody", "tensors"},
-    "evaluation": {*FOUNDATIONS, "audio", "windows", "prosody", "data", "models"},
+    "evaluation": {*FOUNDATIONS, "", "audio", "windows", "prosody", "data", "models"},
     "training": {*FOUNDATIONS, "", "tensors", "audio", "windows", "config", "data", "models", "evaluation"},
     "inference": {*FOUNDATIONS, "audio", "windows", "prosody", "models", "evaluation"},
     "pipeline": {*FOUNDATIONS, "", "config", "data", "models", "training", "evaluation", "inference"},
@@ -38,7 +38,7 @@ HEAVY = {
 # These rooms are about their dependency: to import them is to want it.
 ABOUT = {
     "torch": {"models/features.py", "models/layers.py", "models/prosody_encoder.py", "models/frontends.py"}
-    | {"models/prosody.py"}
+    | {"models/prosody.py", "evaluation/probes/readers.py", "evaluation/probes/leakage.py"}
     | {f"training/{name}.py" for name in ("train", "content", "losses", "state")},
     "yaml": {"config.py"},
     "pydantic": {"config.py"},

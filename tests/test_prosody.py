@@ -1,4 +1,4 @@
-"""Pitch against signals whose pitch is known and against a reference implementation; statistics against constructions."""
+"""Pitch against signals whose pitch is known and against a reference; statistics against constructions."""
 
 import csv
 import os
@@ -41,7 +41,9 @@ def test_a_glide_is_followed():
     assert np.abs(cents(track, hz[centres])[3:-3]).max() < 15
 
 
-@pytest.mark.parametrize("weights", [{1: 0.05, 2: 1, 3: 1, 4: 1}, {2: 1, 3: 1, 4: 0.5}, {1: 0.3, 2: 1}, {1: 1}])
+@pytest.mark.parametrize(
+    "weights", [{1: 0.05, 2: 1, 3: 1, 4: 1}, {2: 1, 3: 1, 4: 0.5}, {1: 0.3, 2: 1}, {1: 1}]
+)
 def test_octave_traps_do_not_catch_it(weights):
     """A weak or missing fundamental, a strong second harmonic, a bare sine."""
     time = np.arange(16_000) / 16_000
@@ -98,7 +100,9 @@ def test_statistics_measure_what_was_constructed():
     time = np.arange(64_000) / 16_000
     hz = 120 * 2 ** (0.25 * np.sin(2 * np.pi * 0.75 * time))  # 3 semitones either way
     hz[-8_000:] = 120 * 2**-0.5
-    wave = pulses(hz, 64_000) * np.clip(np.sin(np.pi * 4 * time) ** 2 * 1.5 - 0.1, 0.0, 1)  # four syllables a second
+    wave = pulses(hz, 64_000) * np.clip(
+        np.sin(np.pi * 4 * time) ** 2 * 1.5 - 0.1, 0.0, 1
+    )  # four syllables a second
     wave[24_000:32_000] *= 1e-4
     found = prosody.statistics(wave)
     assert found.duration_s == 4.0
@@ -114,7 +118,10 @@ def test_statistics_measure_what_was_constructed():
 def test_a_rough_voice_has_more_jitter_than_a_smooth_one():
     rng = np.random.default_rng(0)
     wobble = np.repeat(rng.normal(0, 0.03, 100), 320)
-    smooth, rough = prosody.statistics(pulses(150, 32_000)), prosody.statistics(pulses(150 * (1 + wobble), 32_000))
+    smooth, rough = (
+        prosody.statistics(pulses(150, 32_000)),
+        prosody.statistics(pulses(150 * (1 + wobble), 32_000)),
+    )
     assert smooth.jitter_cents < 3
     assert rough.jitter_cents > 5 * smooth.jitter_cents
 
@@ -127,15 +134,22 @@ def test_a_clip_without_a_voice_is_measured_as_far_as_it_goes():
 
 def agreement(clips):
     """Compare with WORLD: gross errors (over 20 %) and fine ones in cents where its two trackers agree, voicing."""
-    pyworld = pytest.importorskip("pyworld", reason="pyworld (extra probe) is the reference and is not installed")
+    pyworld = pytest.importorskip(
+        "pyworld", reason="pyworld (extra probe) is the reference and is not installed"
+    )
     gross, fine, missed, false = [], [], [], []
     for wave in clips:
         track = prosody.track_pitch(wave)
         samples = wave.astype(np.float64)
         options = {"f0_floor": 60.0, "f0_ceil": 400.0, "frame_period": 5.0}
         coarse, times = pyworld.dio(samples, 16_000, **options)
-        dio, harvest = pyworld.stonemask(samples, coarse, times, 16_000), pyworld.harvest(samples, 16_000, **options)[0]
-        nearest = np.clip(np.round((200 + 320 * np.arange(len(track.pitch))) / 80).astype(int), 0, len(dio) - 1)
+        dio, harvest = (
+            pyworld.stonemask(samples, coarse, times, 16_000),
+            pyworld.harvest(samples, 16_000, **options)[0],
+        )
+        nearest = np.clip(
+            np.round((200 + 320 * np.arange(len(track.pitch))) / 80).astype(int), 0, len(dio) - 1
+        )
         dio, harvest = np.maximum(dio[nearest], 1), np.maximum(harvest[nearest], 1)
         sure = (np.minimum(dio, harvest) > 1) & (np.abs(np.log2(dio / harvest)) < 0.05)
         voiced, error = track.voicing > 0.5, cents(track, harvest)
@@ -161,7 +175,9 @@ def test_pitch_agrees_with_a_reference_on_a_speechlike_signal(speechlike):
 
 def test_pitch_agrees_with_a_reference_on_real_speech():
     if not DEV_CLIPS.is_dir():
-        pytest.skip("no published demo clips here: set RINGTRUE_DEV_CLIPS to the folder that holds manifest.csv")
+        pytest.skip(
+            "no published demo clips here: set RINGTRUE_DEV_CLIPS to the folder that holds manifest.csv"
+        )
     with open(DEV_CLIPS / "manifest.csv", encoding="utf-8") as file:
         human = [row["path"] for row in csv.DictReader(file) if row["label"] == "bonafide"]
     gross, fine, missed, false = agreement([load(DEV_CLIPS / path).samples for path in human[::43]])

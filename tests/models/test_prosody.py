@@ -24,7 +24,9 @@ def test_torch_computes_what_the_definition_says(module, speechlike, samples):
 
 
 def test_a_clip_sounds_alike_alone_and_in_company(module, speechlike):
-    waves = torch.from_numpy(np.stack([speechlike(2.0, seed=seed) * gain for seed, gain in enumerate((1, 9, 0.01))]))
+    waves = torch.from_numpy(
+        np.stack([speechlike(2.0, seed=seed) * gain for seed, gain in enumerate((1, 9, 0.01))])
+    )
     waves[1, 4_000:9_000] = 0.0
     together = module(waves)
     assert torch.equal(together, module(waves))
@@ -32,14 +34,21 @@ def test_a_clip_sounds_alike_alone_and_in_company(module, speechlike):
 
 
 def test_silence_and_full_scale_are_finite(module):
-    waves = torch.stack([torch.zeros(5_000), torch.ones(5_000), torch.sign(torch.randn(5_000)), torch.eye(5_000)[9]])
+    waves = torch.stack(
+        [torch.zeros(5_000), torch.ones(5_000), torch.sign(torch.randn(5_000)), torch.eye(5_000)[9]]
+    )
     assert torch.isfinite(module(waves)).all()
 
 
 def test_a_graph_of_any_batch_and_length_computes_the_same(module, speechlike, tmp_path):
     shapes = ({0: torch.export.Dim("batch"), 1: torch.export.Dim("samples", min=1_600)},)
     program = torch.onnx.export(
-        module, (torch.zeros(2, 16_000),), dynamo=True, dynamic_shapes=shapes, verbose=False, input_names=["wave"]
+        module,
+        (torch.zeros(2, 16_000),),
+        dynamo=True,
+        dynamic_shapes=shapes,
+        verbose=False,
+        input_names=["wave"],
     )
     session = onnxruntime.InferenceSession(
         program.model_proto.SerializeToString(), providers=["CPUExecutionProvider"]
