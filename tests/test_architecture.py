@@ -41,7 +41,8 @@ HEAVY = {
 # These rooms are about their dependency: to import them is to want it.
 ABOUT = {
     "torch": {
-        f"models/{name}.py" for name in ("features", "frontends", "layers", "mio", "prosody", "prosody_encoder")
+        f"models/{name}.py"
+        for name in ("features", "frontends", "layers", "mio", "prosody", "prosody_encoder")
     }
     | {"evaluation/probes/readers.py", "evaluation/probes/leakage.py"}
     | {f"training/{path.name}" for path in (SOURCE / "training").glob("*.py")},
