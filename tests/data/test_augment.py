@@ -114,13 +114,20 @@ def test_mulaw_has_its_256_steps() -> None:
 
 
 def test_what_the_installed_libraries_lack_is_named_and_never_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert {"mp3", "aac", "opus", "vorbis", "g722", "mulaw", "alaw", "gsm", "amr_nb"} <= set(THERE) <= set(CODECS)
+    assert (
+        {"mp3", "aac", "opus", "vorbis", "g722", "mulaw", "alaw", "gsm", "amr_nb"}
+        <= set(THERE)
+        <= set(CODECS)
+    )
     if "amr_wb" not in THERE:
-        with pytest.raises(ConfigError, match="amr_wb needs the encoder libvo_amrwbenc, which the installed PyAV lacks"):
+        with pytest.raises(
+            ConfigError, match="amr_wb needs the encoder libvo_amrwbenc, which the installed PyAV lacks"
+        ):
             codec_round_trip(noise(0), "amr_wb")
     drawn = []
     monkeypatch.setattr(
-        "ringtrue.data.augment.policy.codec_round_trip", lambda samples, codec, kbps: drawn.append(codec) or samples
+        "ringtrue.data.augment.policy.codec_round_trip",
+        lambda samples, codec, kbps: drawn.append(codec) or samples,
     )
     rng = np.random.default_rng(0)
     for _ in range(200):
@@ -234,7 +241,9 @@ def test_a_limiter_holds_its_threshold_and_leaves_the_rest_alone() -> None:
     assert np.abs(held).max() <= 0.1 + 1e-6
     np.testing.assert_allclose(held[:7_800], quiet[:7_800], atol=1e-7)
     np.testing.assert_allclose(held[8_400:], quiet[8_400:], atol=1e-7)
-    steps = np.diff(held[7_900:8_300] / np.where(np.abs(burst[7_900:8_300]) > 1e-4, burst[7_900:8_300], np.nan))
+    steps = np.diff(
+        held[7_900:8_300] / np.where(np.abs(burst[7_900:8_300]) > 1e-4, burst[7_900:8_300], np.nan)
+    )
     assert np.nanmax(np.abs(steps)) < 0.1  # the gain moves, it does not jump
 
 
@@ -270,7 +279,9 @@ def test_masks_take_out_their_band_and_their_stretch_and_nothing_else() -> None:
 
 @pytest.mark.parametrize("rt60_s", [0.2, 0.8])
 @pytest.mark.parametrize("direct_db", [0.0, 15.0])
-def test_a_room_dies_away_in_its_time_and_starts_with_the_direct_sound(rt60_s: float, direct_db: float) -> None:
+def test_a_room_dies_away_in_its_time_and_starts_with_the_direct_sound(
+    rt60_s: float, direct_db: float
+) -> None:
     """Schroeder's backward integral falls by 60 dB in rt60_s: by 20 dB in a third of it."""
     falls = []
     for seed in range(8):
@@ -302,7 +313,11 @@ def test_packets_are_lost_in_bursts_of_their_share(concealment: str) -> None:
     assert lost.sum() / bursts == pytest.approx(3.0, abs=0.45)
     gone = int(np.flatnonzero(lost[1:] & ~lost[:-1])[0]) + 1
     heard = result.reshape(-1, 320)[gone]
-    assert not heard.any() if concealment == "silence" else np.allclose(heard, 0.5 * samples.reshape(-1, 320)[gone - 1])
+    assert (
+        not heard.any()
+        if concealment == "silence"
+        else np.allclose(heard, 0.5 * samples.reshape(-1, 320)[gone - 1])
+    )
     with pytest.raises(ConfigError, match="0 to 0.5"):
         lose_packets(samples, 0.9, np.random.default_rng(0))
 
@@ -331,7 +346,9 @@ def test_every_transform_keeps_the_contract(name: str, count: int) -> None:
         assert result.dtype == np.float32 and result.shape == samples.shape
         assert np.isfinite(result).all() and np.abs(result).max() <= 1
         np.testing.assert_array_equal(result, again)
-        assert np.isfinite(augment(np.zeros(count, np.float32), np.random.default_rng(seed), only(name))).all()
+        assert np.isfinite(
+            augment(np.zeros(count, np.float32), np.random.default_rng(seed), only(name))
+        ).all()
     np.testing.assert_array_equal(samples, kept)
     assert count < 1_000 or not np.array_equal(result, samples), "a transform that does nothing was not run"
 

@@ -25,7 +25,7 @@ def db(power):
 
 
 def test_defaults_are_the_published_ranges():
-    """As arXiv 2111.04433 and its authors' scripts state them: nBands 5, minF 20, maxF 8000, minBW 100, maxBW 1000,
+    """As arXiv 2111.04433 and its authors' scripts have them: nBands 5, minF 20, maxF 8000, minBW 100, maxBW 1000,
     minCoeff 10, maxCoeff 100, minG 0, maxG 0, minBiasLinNonLin 5, maxBiasLinNonLin 20, N_f 5, P 10 %, g_sd 2, SNRmin 10,
     SNRmax 40; eight algorithms and none."""
     assert asdict(RawBoost()) == {
@@ -73,7 +73,9 @@ def test_nothing_moves(algorithm):
         assert np.abs(response[1_400:2_601]).max() > 0.02
 
 
-@pytest.mark.parametrize(("count", "low_hz", "high_hz"), [(11, 100, 700), (99, 3_000, 3_500), (77, 7_000, 7_999.999)])
+@pytest.mark.parametrize(
+    ("count", "low_hz", "high_hz"), [(11, 100, 700), (99, 3_000, 3_500), (77, 7_000, 7_999.999)]
+)
 def test_a_notch_is_what_scipy_designs(count, low_hz, high_hz):
     from scipy.signal import firwin
 
@@ -82,7 +84,12 @@ def test_a_notch_is_what_scipy_designs(count, low_hz, high_hz):
 
 
 def test_convolution_cuts_its_notch_and_only_that():
-    cut = {"notches": 1, "centre_range_hz": (4_000, 4_000), "width_range_hz": (1_000, 1_000), "taps_range": (99, 100)}
+    cut = {
+        "notches": 1,
+        "centre_range_hz": (4_000, 4_000),
+        "width_range_hz": (1_000, 1_000),
+        "taps_range": (99, 100),
+    }
     samples = noise(3, 160_000)
     before, after = (np.abs(np.fft.rfft(x)) ** 2 for x in (samples, boost(samples, 1, orders=1, **cut)))
     hz = np.fft.rfftfreq(160_000, 1 / RATE_HZ)
@@ -109,7 +116,7 @@ def test_impulses_hit_their_share_in_proportion_to_the_signal():
         hit = np.abs(moved) > 1e-6
         shares.append(hit.mean())
         assert np.abs(moved).max() <= 2 * (1 + 1e-5)
-    assert 0 <= min(shares) and max(shares) <= 0.1
+    assert min(shares) >= 0 and max(shares) <= 0.1
     assert 0.03 < np.mean(shares) < 0.07
     product = np.abs(moved[hit]) / 2  # of two even draws between -1 and 1: mean magnitude a quarter
     assert product.mean() == pytest.approx(0.25, abs=0.02)

@@ -94,7 +94,9 @@ def test_each_clip_comes_once_before_any_comes_twice(trials):
 def test_any_batch_is_what_it_is_in_order(trials, lanes):
     """Random access, a resumed run and an undisturbed one give the same bits: at every place, over pass borders."""
     whole = list(make(trials, lanes=lanes).between(0, 50))
-    assert all(same(one, other) for one, other in zip(whole, make(trials, lanes=lanes).between(0, 50), strict=True))
+    assert all(
+        same(one, other) for one, other in zip(whole, make(trials, lanes=lanes).between(0, 50), strict=True)
+    )
     batches = make(trials, lanes=lanes)
     for start in (1, 7, 22, 23, 24, 31, 49, 3):
         assert same(batches[start], whole[start])
@@ -116,7 +118,9 @@ def test_processes_and_workers_share_every_pass(trials, ranks, lanes):
         for label, count in (("bonafide", HUMAN), ("spoof", MACHINE)):
             for lane in range(lanes):
                 # What a lane hears in its first pass: its own batches, cut where its share ends.
-                share = count * (rank * lanes + lane + 1) // (ranks * lanes) - count * (rank * lanes + lane) // (ranks * lanes)
+                share = count * (rank * lanes + lane + 1) // (ranks * lanes) - count * (
+                    rank * lanes + lane
+                ) // (ranks * lanes)
                 own = [batches[number] for number in range(lane, lanes * 40, lanes)]
                 seen.update(of_label(own, label)[:share])
     assert len(seen) == HUMAN + MACHINE
@@ -124,7 +128,7 @@ def test_processes_and_workers_share_every_pass(trials, ranks, lanes):
 
 
 def test_a_loader_with_two_workers_gives_the_same_batches(trials):
-    """Workers take turns, as `torch.utils.data.DataLoader` has them; lanes are theirs alone, and one may do the work of two."""
+    """Workers take turns, as torch's loader has them; each lane is one's own, and one may do the work of two."""
     import torch
 
     class Steps(torch.utils.data.Dataset):
@@ -139,7 +143,11 @@ def test_a_loader_with_two_workers_gives_the_same_batches(trials):
     alone = list(make(trials, lanes=2).between(4, 30))
     for workers in (1, 2):
         loader = torch.utils.data.DataLoader(
-            Steps(batches), sampler=range(4, 30), batch_size=None, num_workers=workers, collate_fn=lambda batch: batch
+            Steps(batches),
+            sampler=range(4, 30),
+            batch_size=None,
+            num_workers=workers,
+            collate_fn=lambda batch: batch,
         )
         assert all(same(one, other) for one, other in zip(loader, alone, strict=True))
 
@@ -158,7 +166,7 @@ for number, batch in enumerate(batches.between(start, stop), start):
 
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_killed_and_resumed_it_neither_repeats_nor_loses(repository, ranks):
-    """Real processes, killed with SIGKILL in the middle of a pass; the rest is run by new ones from the step reached."""
+    """Real processes, killed with SIGKILL in the middle of a pass; new ones go on from the step reached."""
     stop = 40
     seen = []
     for rank in range(ranks):
@@ -172,7 +180,9 @@ def test_killed_and_resumed_it_neither_repeats_nor_loses(repository, ranks):
         rest = subprocess.run([*words, str(len(got)), str(stop)], capture_output=True, text=True, check=True)
         got += [json.loads(line) for line in rest.stdout.splitlines()]
         assert got == wanted
-        seen += [name for _, names, _ in got for name in names if name.startswith("bonafide")][: HUMAN // ranks]
+        seen += [name for _, names, _ in got for name in names if name.startswith("bonafide")][
+            : HUMAN // ranks
+        ]
     assert len(seen) == len(set(seen)) == HUMAN
 
 
@@ -197,7 +207,11 @@ def test_each_row_group_is_read_once_a_pass(trials, monkeypatch):
         "ringtrue.data.corpora.parquet.read_run",
         lambda references: reads.update([parquet.group_of(references[0])]) or read(references),
     )
-    list(make([t for t in trials if t.is_bonafide] + [t for t in trials if not t.is_bonafide]).between(0, HUMAN // 2))
+    list(
+        make([t for t in trials if t.is_bonafide] + [t for t in trials if not t.is_bonafide]).between(
+            0, HUMAN // 2
+        )
+    )
     assert max(reads.values()) <= 2  # once for each label
 
 
@@ -250,13 +264,19 @@ def test_tar_shards_and_plain_files_stream_alike(tmp_path, encode):
             for batch in batches
             for name, wave in zip(batch.ids, batch.wave, strict=True)
         )
-        names = [name for batch in batches for name, label in zip(batch.ids, batch.label, strict=True) if label]
+        names = [
+            name for batch in batches for name, label in zip(batch.ids, batch.label, strict=True) if label
+        ]
         assert len(set(names[:13])) == 13
 
 
 def test_a_damaged_recording_is_stood_in_for_and_named(trials, tmp_path):
     (tmp_path / "bad.flac").write_bytes(b"no sound")
-    spoilt = [*trials, Trial("spoof-999", str(tmp_path / "bad.flac"), "spoof"), Trial("bonafide-998", "gone.wav", "bonafide")]
+    spoilt = [
+        *trials,
+        Trial("spoof-999", str(tmp_path / "bad.flac"), "spoof"),
+        Trial("bonafide-998", "gone.wav", "bonafide"),
+    ]
     batches = list(make(spoilt).between(0, 40))
     faults = [fault for batch in batches for fault in batch.faults]
     assert any("spoof-999" in fault and "bad.flac" in fault for fault in faults)

@@ -49,8 +49,8 @@ class StreamingBatches:
         augment: Applied to every crop of both labels alike; must keep length and alignment.
         rank: Number of this process among those that train together; each has batches of its own.
         ranks: How many they are.
-        lanes: Batch n comes from lane n modulo this; lanes read on their own, so give the number of loader workers, and
-            keep it when resuming. Any number of workers then gives the same batches.
+        lanes: Batch n comes from lane n modulo this; lanes read on their own, so give the number of loader workers,
+            and keep it when resuming. Any number of workers then gives the same batches.
         reach: Shuffling within a lane: how many encoded clips of a label it holds at most, beyond whole runs.
     """
 
@@ -106,7 +106,8 @@ class StreamingBatches:
         self._state.count(self.batch_size, faults)
         drawn = [sides[index % 2][index // 2] for index in range(self.batch_size)]
         crops = [
-            crop(samples, self.crop_s, self.units.get(trial.id), rng, self.augment) for trial, samples in drawn
+            crop(samples, self.crop_s, self.units.get(trial.id), rng, self.augment)
+            for trial, samples in drawn
         ]
         return Batch(
             wave=np.stack([wave for wave, _ in crops]),
@@ -135,7 +136,9 @@ class StreamingBatches:
                 decoded.append(None)
         readable = [clip for clip in decoded if clip is not None]
         if not readable:
-            raise CorpusError(f"no {taken[0][0].label} recording of a batch can be read; the last: {faults[-1]}")
+            raise CorpusError(
+                f"no {taken[0][0].label} recording of a batch can be read; the last: {faults[-1]}"
+            )
         return [clip or readable[int(rng.integers(len(readable)))] for clip in decoded]
 
 
@@ -150,10 +153,8 @@ class _Recordings:
     @classmethod
     def of(cls, label: str, trials: Sequence[Trial], seed: int, streams: int, reach: int) -> _Recordings:
         runs = [sound.run_of(trial.audio) for trial in trials]
-        # Members of a run as they lie in it: by row, or by offset. Names break ties, so the manifest's order is nothing.
-        places = sorted(
-            range(len(trials)), key=lambda i: (runs[i], _offset(trials[i].audio), trials[i].id)
-        )
+        # Members of a run as they lie in it: by row, or by offset. Names break ties: the manifest's order is nothing.
+        places = sorted(range(len(trials)), key=lambda i: (runs[i], _offset(trials[i].audio), trials[i].id))
         names = [runs[i] for i in places]
         starts = np.array([k for k in range(len(names)) if k == 0 or names[k] != names[k - 1]])
         sizes = np.diff(np.append(starts, len(names)))

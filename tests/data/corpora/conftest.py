@@ -121,7 +121,11 @@ class FakeHub:
         if files is None:
             return 404, {"X-Error-Code": "RepoNotFound"}, b"Repository not found"
         if len(words) == 3 or words[3] == "revision":
-            return 200, {"Content-Type": "application/json"}, json.dumps({"id": repository, "sha": COMMIT}).encode()
+            return (
+                200,
+                {"Content-Type": "application/json"},
+                json.dumps({"id": repository, "sha": COMMIT}).encode(),
+            )
         if words[3] == "paths-info":
             listed = [self._entry(path, content) for path, content in files.items() if path in asked]
             return 200, {"Content-Type": "application/json"}, json.dumps(listed).encode()

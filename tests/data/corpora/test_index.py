@@ -16,7 +16,9 @@ def corpus(plant, write, monkeypatch, tmp_path_factory):
     monkeypatch.setattr("ringtrue.data.corpora.rows.MOST_BAD", 0.5)
     for system in ("a", "b", "c"):
         root = plant(*(f"m/fake/en/{system}/{clip}.wav" for clip in range(4)))
-        rows = [f"./fake/en/{system}/{clip}.wav|{system}/{clip}.wav|en" for clip in range(4 + (system == "a"))]
+        rows = [
+            f"./fake/en/{system}/{clip}.wav|{system}/{clip}.wav|en" for clip in range(4 + (system == "a"))
+        ]
         write(f"m/fake/en/{system}/meta.csv", "path|original_file|language\n" + "\n".join(rows))
     return root / "m"
 
@@ -59,7 +61,9 @@ def test_any_change_lists_it_again(corpus, listings, told, change, monkeypatch):
         (folder / "0.wav").unlink()
         later(folder)
     elif change == "table":
-        (folder / "meta.csv").write_text((folder / "meta.csv").read_text().replace("b/0.wav|en", "b/x.wav|en"))
+        (folder / "meta.csv").write_text(
+            (folder / "meta.csv").read_text().replace("b/0.wav|en", "b/x.wav|en")
+        )
         later(folder / "meta.csv")
     elif change == "new folder":
         (corpus / "fake" / "de").mkdir()

@@ -121,7 +121,9 @@ def mask_band(samples: Samples, low_hz: float, high_hz: float) -> Samples:
     hz = rfftfreq(size, 1 / SAMPLE_RATE_HZ)
     outside = np.maximum(low_hz - hz, hz - high_hz)  # Hz to the nearest edge, negative inside
     kept = 0.5 - 0.5 * np.cos(np.pi * np.clip(0.5 + outside / _TRANSITION_HZ, 0, 1))
-    return fit(np.asarray(irfft(rfft(samples, size) * kept.astype(np.float32), size)[: len(samples)], np.float32))
+    return fit(
+        np.asarray(irfft(rfft(samples, size) * kept.astype(np.float32), size)[: len(samples)], np.float32)
+    )
 
 
 def mask_time(samples: Samples, start_s: float, length_s: float) -> Samples:
@@ -137,4 +139,6 @@ def mask_time(samples: Samples, start_s: float, length_s: float) -> Samples:
     """
     now_s = np.arange(len(samples), dtype=np.float32) / SAMPLE_RATE_HZ
     outside_s = np.maximum(start_s - now_s, now_s - (start_s + length_s))
-    return np.asarray(samples * np.clip(outside_s / 0.005, 0, 1), np.float32) if length_s > 0 else samples.copy()
+    return (
+        np.asarray(samples * np.clip(outside_s / 0.005, 0, 1), np.float32) if length_s > 0 else samples.copy()
+    )

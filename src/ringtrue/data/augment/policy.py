@@ -10,6 +10,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from ringtrue.audio import SAMPLE_RATE_HZ
 from ringtrue.data.augment import bands, levels, noise, rooms
 from ringtrue.data.augment.codecs import CODECS, available_codecs, codec_round_trip
 from ringtrue.data.augment.rawboost import RawBoost, rawboost
@@ -105,8 +106,8 @@ POLICIES: Mapping[str, Augment] = MappingProxyType(
         ),
     }
 )  # fmt: skip
-"""Policies by name: what is cheap; RawBoost alone as published for logical access (5) and deepfakes (3); calls, messengers
-and archives; and all there is."""
+"""Policies by name: what is cheap; RawBoost alone as published for logical access (5) and deepfakes (3); calls,
+messengers and archives; and all there is."""
 
 
 def augment(samples: Samples, rng: np.random.Generator, policy: Augment | None = None) -> Samples:
@@ -146,7 +147,9 @@ def augmentation(name: str) -> Callable[[Samples, np.random.Generator], Samples]
 
 
 def _room(samples: Samples, rng: np.random.Generator, policy: Augment) -> Samples:
-    return rooms.add_room(samples, rng.uniform(*policy.rt60_range_s), rng.uniform(*policy.direct_range_db), rng)
+    return rooms.add_room(
+        samples, rng.uniform(*policy.rt60_range_s), rng.uniform(*policy.direct_range_db), rng
+    )
 
 
 def _noise(samples: Samples, rng: np.random.Generator, policy: Augment) -> Samples:
@@ -190,7 +193,9 @@ def _quantise(samples: Samples, rng: np.random.Generator, policy: Augment) -> Sa
 def _codec(samples: Samples, rng: np.random.Generator, policy: Augment) -> Samples:
     there = [name for name in policy.codecs if name in available_codecs()]
     if not there:
-        raise ConfigError(f"none of the codecs {policy.codecs} can be encoded here; there are {available_codecs()}")
+        raise ConfigError(
+            f"none of the codecs {policy.codecs} can be encoded here; there are {available_codecs()}"
+        )
     codec = there[rng.integers(len(there))]
     rate_kbps = float(rng.uniform(*CODECS[codec].kbps_range))
     return codec_round_trip(samples, codec, rate_kbps if CODECS[codec].kbps else None)
@@ -202,7 +207,10 @@ def _packets(samples: Samples, rng: np.random.Generator, policy: Augment) -> Sam
 
 
 def _mask(samples: Samples, rng: np.random.Generator, policy: Augment) -> Samples:
-    length_s, top_mel = len(samples) / levels.SAMPLE_RATE_HZ, 2595 * np.log10(1 + levels.SAMPLE_RATE_HZ / 1400)
+    length_s, top_mel = (
+        len(samples) / SAMPLE_RATE_HZ,
+        2595 * np.log10(1 + SAMPLE_RATE_HZ / 1400),
+    )
     for _ in range(2):
         width = rng.uniform(0, policy.mask_mels) * top_mel / 80
         low = rng.uniform(0, top_mel - width)
@@ -229,4 +237,4 @@ TRANSFORMS: Mapping[str, Callable[[Samples, np.random.Generator, Augment], Sampl
         "mask": _mask,
     }
 )
-"""In the order in which sound meets them: the room, the recorder, the channel, its coder, the network; masks are no sound."""
+"""In the order in which sound meets them: room, recorder, channel, coder, network; masks are no sound, and last."""

@@ -64,5 +64,9 @@ def add_room(samples: Samples, rt60_s: float, direct_db: float, rng: np.random.G
     from scipy.signal import oaconvolve
 
     level = rms(samples)
-    wet = oaconvolve(samples, room_response(rt60_s, direct_db, rng))[: len(samples)] if len(samples) else samples
+    wet = (
+        oaconvolve(samples, room_response(rt60_s, direct_db, rng))[: len(samples)]
+        if len(samples)
+        else samples
+    )
     return fit(np.asarray(wet * (level / max(rms(wet), 1e-9)), np.float32))

@@ -93,7 +93,9 @@ def fetch(
     reading = Reading(NAME, progress)
     revision, files = remote.listing(_REPOSITORY, patterns, progress)
     for file in files:
-        split = next(PUBLISHED[name][3] for name in wanted if file.startswith("/".join(PUBLISHED[name][1:3]) + "-"))
+        split = next(
+            PUBLISHED[name][3] for name in wanted if file.startswith("/".join(PUBLISHED[name][1:3]) + "-")
+        )
         _read_parquet(remote.address(_REPOSITORY, revision, file), split, reading)
     return reading.finish()
 
@@ -110,7 +112,9 @@ def _read_folder(folder: Path, split: str, reading: Reading) -> None:
 
 def _read_parquet(path: Path | str, split: str, reading: Reading) -> None:
     for number, row, sound in parquet.rows(path, ("id", "text", "speaker_id")):
-        reading.add(_trial(row["id"], sound, str(row["speaker_id"]), row["text"], split), Path(path), number + 1)
+        reading.add(
+            _trial(row["id"], sound, str(row["speaker_id"]), row["text"], split), Path(path), number + 1
+        )
 
 
 def _trial(name: str, audio: str, speaker: str, words: str, split: str) -> Trial:

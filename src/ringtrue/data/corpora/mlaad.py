@@ -113,7 +113,9 @@ def folder_trials(root: Path, folder: Path, reading: Reading) -> Iterator[tuple[
         Trials, their lines and the cells there by column.
     """
     if not (folder / META).is_file():
-        recordings = sorted(name for name in reading.names(str(folder)) if name.endswith(".wav") and name[0] != ".")
+        recordings = sorted(
+            name for name in reading.names(str(folder)) if name.endswith(".wav") and name[0] != "."
+        )
         for number, name in enumerate(recordings, 1):
             yield _trial(root, folder, f"{folder}/{name}", {}), number, {}
         return

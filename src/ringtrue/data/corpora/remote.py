@@ -74,7 +74,9 @@ def read_bytes(audio: str, start: int = 0, stop: int | None = None) -> bytes:
     """
     client, tools = require("huggingface_hub", "hub"), require("huggingface_hub.utils", "hub")
     repository, revision, path = _parts(audio)
-    wanted = {} if start == 0 and stop is None else {"Range": f"bytes={start}-{'' if stop is None else stop - 1}"}
+    wanted = (
+        {} if start == 0 and stop is None else {"Range": f"bytes={start}-{'' if stop is None else stop - 1}"}
+    )
 
     def get() -> bytes:
         url = client.hf_hub_url(repository, path, repo_type="dataset", revision=revision)

@@ -64,7 +64,9 @@ def rows(path: Path) -> Iterator[tuple[int, dict[str, Any], str]]:
             if row:
                 yield number, row, sound
     except (OSError, tarfile.TarError, UnicodeDecodeError, ValueError) as error:
-        raise CorpusError(f"{path} cannot be read as a tar file: {error}; a compressed one must be unpacked") from error
+        raise CorpusError(
+            f"{path} cannot be read as a tar file: {error}; a compressed one must be unpacked"
+        ) from error
 
 
 def _cells(shard: tarfile.TarFile, member: tarfile.TarInfo, suffix: str) -> dict[str, Any]:
