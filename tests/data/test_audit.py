@@ -265,7 +265,8 @@ def test_histograms_share_their_bins_and_lose_nobody() -> None:
 def test_the_same_file_under_two_names_is_found() -> None:
     trials = [
         Trial("a", "a.wav", "bonafide", split="train"), Trial("b", "b.wav", "bonafide", split="test"),
-        Trial("c", "c.wav", "spoof", split="train", system="s"), Trial("d", "d.wav", "spoof", split="train", system="s"),
+        Trial("c", "c.wav", "spoof", split="train", system="s"),
+        Trial("d", "d.wav", "spoof", split="train", system="s"),
     ]  # fmt: skip
     assert shared_files(surveyed(trials, ["1"] * 4)) == []
     found = shared_files(surveyed(trials, ["1"] * 4, ["x", "x", "y", "y"]))

@@ -26,8 +26,8 @@ def db(power):
 
 def test_defaults_are_the_published_ranges():
     """As arXiv 2111.04433 and its authors' scripts have them: nBands 5, minF 20, maxF 8000, minBW 100, maxBW 1000,
-    minCoeff 10, maxCoeff 100, minG 0, maxG 0, minBiasLinNonLin 5, maxBiasLinNonLin 20, N_f 5, P 10 %, g_sd 2, SNRmin 10,
-    SNRmax 40; eight algorithms and none."""
+    minCoeff 10, maxCoeff 100, minG 0, maxG 0, minBiasLinNonLin 5, maxBiasLinNonLin 20, N_f 5, P 10 %, g_sd 2,
+    SNRmin 10, SNRmax 40; eight algorithms and none."""
     assert asdict(RawBoost()) == {
         "notches": 5,
         "centre_range_hz": (20, 8_000),

@@ -72,8 +72,8 @@ class StreamingBatches:
         streams = self.ranks * self.lanes
         if self.batch_size % 2 or not 0 <= self.rank < self.ranks or self.lanes < 1:
             raise CorpusError(
-                f"batch_size {self.batch_size}, rank {self.rank} of {self.ranks}, {self.lanes} lanes; accepted: an even "
-                "batch_size, a rank from 0 below ranks, and one lane or more"
+                f"batch_size {self.batch_size}, rank {self.rank} of {self.ranks}, {self.lanes} lanes; accepted: an "
+                "even batch_size, a rank from 0 below ranks, and one lane or more"
             )
         shelves = []
         for label in LABELS:
