@@ -64,11 +64,15 @@ def speech(folder: Path, duration_s: float) -> list[Trial]:
     for number in range(CLIPS):
         count = round(RATE_HZ * duration_s * rng.uniform(0.5, 1.5))
         noise = np.convolve(rng.standard_normal(count), 0.9 ** np.arange(40), mode="same")
-        syllables = np.interp(np.arange(count), np.arange(0, count + 2_000, 2_000), rng.uniform(0, 1, count // 2_000 + 2))
+        syllables = np.interp(
+            np.arange(count), np.arange(0, count + 2_000, 2_000), rng.uniform(0, 1, count // 2_000 + 2)
+        )
         path = folder / f"{number}.flac"
         soundfile.write(path, 0.03 * noise * syllables**2, RATE_HZ)
         label = "spoof" if number % 2 else "bonafide"
-        trials.append(Trial(str(number), str(path), label, system="s" * (number % 2), speaker=str(number % 16)))
+        trials.append(
+            Trial(str(number), str(path), label, system="s" * (number % 2), speaker=str(number % 16))
+        )
     return trials
 
 
@@ -127,7 +131,7 @@ def memory_growth(trials: Sequence[Trial]) -> float:
 def listing_s(folder: Path) -> float:
     """Time reading 150,000 trials from the index: the second listing of the same table."""
     rows = [
-        "\t".join((f"{n}.flac", "spoof" if n % 2 else "bonafide", f"system {n % 82}" * (n % 2), f"p{n % 900}", f"words {n}",
+        "\t".join((f"{n}.flac", "spoof" if n % 2 else "bonafide", f"system {n % 82}" * (n % 2), f"p{n % 900}", f"w {n}",
                    "train"))
         for n in range(LISTED)
     ]  # fmt: skip
@@ -137,7 +141,9 @@ def listing_s(folder: Path) -> float:
     for number in range(LISTED):
         os.link(sounds / "one.flac", sounds / f"{number}.flac")
     table = sounds / "table.tsv"
-    table.write_text("\t".join(("path", "label", "system", "speaker", "text", "split")) + "\n" + "\n".join(rows))
+    table.write_text(
+        "\t".join(("path", "label", "system", "speaker", "text", "split")) + "\n" + "\n".join(rows)
+    )
     if len(load_corpus(table)) != LISTED or not index.WORTH <= LISTED:
         raise SystemExit("the listing lost trials")
     started = time.perf_counter()
@@ -157,9 +163,14 @@ def main() -> None:
         os.environ["RINGTRUE_CACHE"] = str(folder / "cache")
         trials = speech(folder, options.duration)
         paths = [trial.audio for trial in trials]
-        transforms: dict[str, Transform | None] = {"plain": None, "default augmentation": augmentation("default")}
+        transforms: dict[str, Transform | None] = {
+            "plain": None,
+            "default augmentation": augmentation("default"),
+        }
         ratios = {}
-        print(f"{CLIPS} clips of {options.duration:g} s on average, crops of {CROP_S:g} s, batches of {BATCH}")
+        print(
+            f"{CLIPS} clips of {options.duration:g} s on average, crops of {CROP_S:g} s, batches of {BATCH}"
+        )
         print(f"{'share of bare decoding':46} {'1 worker':>9} {'2 workers':>9} {'at least':>9}")
         for kind in ("map-style", "streaming"):
             for what, transform in transforms.items():
@@ -173,14 +184,22 @@ def main() -> None:
                 row = [ratios[f"{kind}, {what}, {workers}"] for workers in (1, 2)]
                 print(f"{f'{kind}, {what}':46} {row[0]:9.2f} {row[1]:9.2f} {BOUNDS[what]:9.1f}", flush=True)
         growth = memory_growth(trials)
-        print(f"resident memory at the end of two passes / in their first eighth: {growth:.2f}, at most {MOST_GROWTH}")
+        print(
+            f"resident memory at the end of two passes / in their first eighth: {growth:.2f}, at most {MOST_GROWTH}"
+        )
         seconds = listing_s(folder)
         print(f"listing {LISTED:,} trials from the index: {seconds:.2f} s, at most {MOST_LISTING_S:g}")
-    print(f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}")
+    print(
+        f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {platform.python_version()}"
+    )
     held = all(value >= BOUNDS[name.split(", ")[1]] for name, value in ratios.items())
     held = held and growth <= MOST_GROWTH and seconds <= MOST_LISTING_S
     peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
-    print(json.dumps({"ratios": ratios, "growth": growth, "listing_s": seconds, "peak_mib": peak_mib, "held": held}))
+    print(
+        json.dumps(
+            {"ratios": ratios, "growth": growth, "listing_s": seconds, "peak_mib": peak_mib, "held": held}
+        )
+    )
     sys.exit(not held)
 
 

@@ -52,7 +52,10 @@ def test_the_audit_says_what_solves_it_and_what_leaks(run, corpus, tmp_path):
     assert "LEAK: test and train share speaker ['p0']" in lines
     assert any(line.startswith("learnt on train, judged on test: content-blind floor") for line in lines)
     assert any(line.startswith("Cramer's V of the label and rate 1.00") for line in lines)
-    assert sum(line.startswith(("level_db", "silence_share", "bandwidth_hz", "duration_s")) for line in lines) == 8
+    assert (
+        sum(line.startswith(("level_db", "silence_share", "bandwidth_hz", "duration_s")) for line in lines)
+        == 8
+    )
     code, _, err = run("corpus", "audit", corpus, "--matched", tmp_path / "matched.tsv")
     if code == 0:  # a few pairs may lie within the caliper
         assert len({t.label for t in read_manifest(tmp_path / "matched.tsv")}) == 2
