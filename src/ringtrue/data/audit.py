@@ -326,9 +326,15 @@ def verdict(floor_eer: float, tied: Mapping[str, float], leaked: Sequence[str]) 
     parts = [floor_verdict(floor_eer)]
     if strong:
         parts.append(f"tied to the label (Cramer's V): {', '.join(strong)}")
-    parts.append(
-        f"LEAKS: {leaked[0]}" + (f" and {len(leaked) - 1} more" if leaked[1:] else "")
-        if leaked
-        else "nothing leaks"
-    )
-    return "; ".join(parts)
+    return "; ".join([*parts, say_leaks(leaked)])
+
+
+def say_leaks(leaked: Sequence[str]) -> str:
+    """Say in a few words what leaks.
+
+    >>> say_leaks(["test and train share speaker ['p1']", "test and train share system ['s']"])
+    "LEAKS: test and train share speaker ['p1'] and 1 more"
+    """
+    if not leaked:
+        return "nothing leaks"
+    return f"LEAKS: {leaked[0]}" + (f" and {len(leaked) - 1} more" if leaked[1:] else "")
