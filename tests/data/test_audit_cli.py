@@ -11,6 +11,7 @@ from ringtrue.data.trials import Trial, read_manifest, write_manifest
 @pytest.fixture
 def run(capsys, monkeypatch, tmp_path):
     monkeypatch.setenv("RINGTRUE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("ringtrue.data.audit._TREES", 50)
 
     def run(*words):
         code = cli.main([str(word) for word in words])
