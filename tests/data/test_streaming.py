@@ -128,7 +128,7 @@ def test_processes_and_workers_share_every_pass(trials, ranks, lanes):
 
 
 def test_a_loader_with_two_workers_gives_the_same_batches(trials):
-    """Workers take turns, as `torch.utils.data.DataLoader` has them; lanes are theirs alone, and one may do the work of two."""
+    """Workers take turns, as torch's loader has them; each lane is one's own, and one may do the work of two."""
     import torch
 
     class Steps(torch.utils.data.Dataset):
@@ -166,7 +166,7 @@ for number, batch in enumerate(batches.between(start, stop), start):
 
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_killed_and_resumed_it_neither_repeats_nor_loses(repository, ranks):
-    """Real processes, killed with SIGKILL in the middle of a pass; the rest is run by new ones from the step reached."""
+    """Real processes, killed with SIGKILL in the middle of a pass; new ones go on from the step reached."""
     stop = 40
     seen = []
     for rank in range(ranks):

@@ -49,8 +49,8 @@ class StreamingBatches:
         augment: Applied to every crop of both labels alike; must keep length and alignment.
         rank: Number of this process among those that train together; each has batches of its own.
         ranks: How many they are.
-        lanes: Batch n comes from lane n modulo this; lanes read on their own, so give the number of loader workers, and
-            keep it when resuming. Any number of workers then gives the same batches.
+        lanes: Batch n comes from lane n modulo this; lanes read on their own, so give the number of loader workers,
+            and keep it when resuming. Any number of workers then gives the same batches.
         reach: Shuffling within a lane: how many encoded clips of a label it holds at most, beyond whole runs.
     """
 
@@ -72,8 +72,8 @@ class StreamingBatches:
         streams = self.ranks * self.lanes
         if self.batch_size % 2 or not 0 <= self.rank < self.ranks or self.lanes < 1:
             raise CorpusError(
-                f"batch_size {self.batch_size}, rank {self.rank} of {self.ranks}, {self.lanes} lanes; accepted: an even "
-                "batch_size, a rank from 0 below ranks, and one lane or more"
+                f"batch_size {self.batch_size}, rank {self.rank} of {self.ranks}, {self.lanes} lanes; accepted: an "
+                "even batch_size, a rank from 0 below ranks, and one lane or more"
             )
         shelves = []
         for label in LABELS:
@@ -154,7 +154,7 @@ class _Recordings:
     @classmethod
     def of(cls, label: str, trials: Sequence[Trial], seed: int, streams: int, reach: int) -> _Recordings:
         runs = [sound.run_of(trial.audio) for trial in trials]
-        # Members of a run as they lie in it: by row, or by offset. Names break ties, so the manifest's order is nothing.
+        # Members of a run as they lie in it: by row, or by offset. Names break ties: the manifest's order is nothing.
         places = sorted(range(len(trials)), key=lambda i: (runs[i], _offset(trials[i].audio), trials[i].id))
         names = [runs[i] for i in places]
         starts = np.array([k for k in range(len(names)) if k == 0 or names[k] != names[k - 1]])

@@ -87,6 +87,12 @@ def write_manifest(path: str | Path, trials: Iterable[Trial]) -> None:
     write_text(path, text.getvalue())
 
 
+def is_manifest(path: Path) -> bool:
+    """Say whether a file is a table that `write_manifest` wrote, by its header."""
+    with path.open("rb") as file:
+        return file.readline().rstrip(b"\r\n") == "\t".join(_COLUMNS).encode()
+
+
 def read_manifest(path: str | Path) -> list[Trial]:
     """Read a manifest that `write_manifest` wrote, or any TSV with at least ``audio`` and ``label``.
 
@@ -153,6 +159,9 @@ def validate(trials: Sequence[Trial], name: str) -> None:
         raise CorpusError(f"{name}: unknown split {sorted(unknown)}; accepted: {', '.join(SPLITS)}")
 
 
+_NAMES = {"audio": "the file"}
+
+
 def leaks(trials: Sequence[Trial]) -> list[str]:
     """Find what the training side shares with the sides that judge it.
 
@@ -160,7 +169,7 @@ def leaks(trials: Sequence[Trial]) -> list[str]:
         trials: The whole corpus.
 
     Returns:
-        One line for each pair of splits and each of speaker, source utterance and system that they share.
+        One line for each pair of splits and each of speaker, source utterance, system and file that they share.
         `test_seen` may share systems with train: that is its meaning.
     """
     sides = {split: [trial for trial in trials if trial.split == split] for split in SPLITS}
@@ -172,11 +181,11 @@ def leaks(trials: Sequence[Trial]) -> list[str]:
         ("test", "train"),
         ("test", "dev"),
     ):
-        for field in ("speaker", "source_utterance", "system"):
+        for field in ("speaker", "source_utterance", "system", "audio"):
             if (split, field) == ("test_seen", "system"):
                 continue
             if shared := _values(sides[split], field) & _values(sides[other], field):
-                found.append(f"{split} and {other} share {field} {sorted(shared)[:5]}")
+                found.append(f"{split} and {other} share {_NAMES.get(field, field)} {sorted(shared)[:5]}")
     return found
 
 

@@ -1,6 +1,6 @@
 """A wave -> the same through a codec and back: what calls, messengers and archives do to speech.
 
-In memory, with the two libraries that decode for us anyway (FFmpeg through PyAV, libsndfile); nothing else is installed.
+In memory, with the two libraries that decode for us anyway: FFmpeg through PyAV, and libsndfile.
 Encoders that the shipped libraries lack are named in the table and passed over where codecs are drawn.
 """
 

@@ -10,6 +10,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from ringtrue.audio import SAMPLE_RATE_HZ
 from ringtrue.data.augment import bands, levels, noise, rooms
 from ringtrue.data.augment.codecs import CODECS, available_codecs, codec_round_trip
 from ringtrue.data.augment.rawboost import RawBoost, rawboost
@@ -105,8 +106,8 @@ POLICIES: Mapping[str, Augment] = MappingProxyType(
         ),
     }
 )  # fmt: skip
-"""Policies by name: what is cheap; RawBoost alone as published for logical access (5) and deepfakes (3); calls, messengers
-and archives; and all there is."""
+"""Policies by name: what is cheap; RawBoost alone as published for logical access (5) and deepfakes (3); calls,
+messengers and archives; and all there is."""
 
 
 def augment(samples: Samples, rng: np.random.Generator, policy: Augment | None = None) -> Samples:
@@ -207,8 +208,8 @@ def _packets(samples: Samples, rng: np.random.Generator, policy: Augment) -> Sam
 
 def _mask(samples: Samples, rng: np.random.Generator, policy: Augment) -> Samples:
     length_s, top_mel = (
-        len(samples) / levels.SAMPLE_RATE_HZ,
-        2595 * np.log10(1 + levels.SAMPLE_RATE_HZ / 1400),
+        len(samples) / SAMPLE_RATE_HZ,
+        2595 * np.log10(1 + SAMPLE_RATE_HZ / 1400),
     )
     for _ in range(2):
         width = rng.uniform(0, policy.mask_mels) * top_mel / 80
@@ -236,4 +237,4 @@ TRANSFORMS: Mapping[str, Callable[[Samples, np.random.Generator, Augment], Sampl
         "mask": _mask,
     }
 )
-"""In the order in which sound meets them: the room, the recorder, the channel, its coder, the network; masks are no sound."""
+"""In the order in which sound meets them: room, recorder, channel, coder, network; masks are no sound, and last."""

@@ -8,12 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from ringtrue.data import labels
-from ringtrue.data.corpora import folder, index, mlaad_tiny, table
+from ringtrue.data.corpora import folder, hub, index, mlaad_tiny, table
 from ringtrue.data.corpora.registry import CORPORA, Corpus
-from ringtrue.data.corpora.rows import Progress
+from ringtrue.data.corpora.rows import Progress, verifying
 from ringtrue.data.corpora.sound import audio_source, load_samples
 from ringtrue.data.splits import assign_splits
-from ringtrue.data.trials import Trial, read_manifest, validate
+from ringtrue.data.trials import Trial, is_manifest, read_manifest, validate
 from ringtrue.errors import CorpusError
 from ringtrue.files import cache_dir
 
@@ -28,7 +28,8 @@ def load_corpus(source: str | Path, progress: Progress = lambda line: None) -> l
 
     Args:
         source: A name in `CORPORA`, where needed with the folder that holds it and options: ``mlaad:/data/MLAAD``,
-            ``mlaad-hub?languages=en,de``. Or a manifest (.tsv), another table (.csv, .parquet), or a folder: one with
+            ``mlaad-hub?languages=en,de``; ``verify=yes`` decodes every recording and takes a damaged one for a bad row.
+            Or a manifest (.tsv), another table (.csv, .parquet), or a folder: one with
             a manifest, one laid out like MLAAD-tiny (``original``, ``fake``), or one with ``bonafide`` and ``spoof``.
             Several are joined with ``+``: ``mlaad:/data/MLAAD+m-ailabs:/data/M-AILABS``.
         progress: Takes one line now and then, and one for each bad row.
@@ -102,6 +103,22 @@ def _load(source: str, progress: Progress, *, preparing: bool) -> list[Trial]:
 
 def _read(source: str, progress: Progress, *, preparing: bool) -> list[Trial]:
     name, root, options = _parse(source)
+    before = verifying.set(hub.is_yes(name, "verify", options.pop("verify", "")))
+    try:
+        return _read_part(source, name, root, options, progress, preparing=preparing)
+    finally:
+        verifying.reset(before)
+
+
+def _read_part(
+    source: str,
+    name: str,
+    root: Path | None,
+    options: dict[str, str],
+    progress: Progress,
+    *,
+    preparing: bool,
+) -> list[Trial]:
     if name in CORPORA:
         corpus = CORPORA[name]
         if unknown := sorted(set(options) - set(corpus.options)):
@@ -115,9 +132,9 @@ def _read(source: str, progress: Progress, *, preparing: bool) -> list[Trial]:
             )
         get = corpus.prepare if preparing and corpus.prepare else corpus.get
         return get(root or cache_dir() / "corpora" / name, progress, **options)
-    path = Path(source)
+    path = Path(source.partition("?")[0] if "verify=" in source else source)
     if path.is_file():
-        return read_manifest(path) if path.suffix == ".tsv" else table.read(path, progress)
+        return read_manifest(path) if is_manifest(path) else table.read(path, progress)
     if path.is_dir():
         return _read_folder(path, progress)
     close = difflib.get_close_matches(name, CORPORA, n=1)

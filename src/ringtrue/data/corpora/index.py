@@ -78,7 +78,7 @@ def _kept(path: Path) -> dict[str, Any] | None:
 def _stamps(roots: Iterable[Path], trials: Sequence[Trial]) -> dict[str, Any]:
     places = {str(root) for root in roots}
     for root in roots:
-        for folder, _, names in os.walk(root):
+        for folder, _, names in os.walk(root):  # of a file: nothing
             places.add(folder)
             places.update(f"{folder}/{name}" for name in names if name.endswith(_TABLES))
     for trial in trials:

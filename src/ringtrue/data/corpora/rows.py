@@ -7,10 +7,11 @@ import io
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextvars import ContextVar
 from pathlib import Path
 
 from ringtrue.data.trials import Trial, validate
-from ringtrue.errors import CorpusError
+from ringtrue.errors import AudioError, CorpusError
 
 Progress = Callable[[str], None]
 
@@ -43,6 +44,34 @@ def label_of(word: str) -> str:
         return _LABELS[word.strip().lower()]
     except KeyError:
         raise ValueError(f"unknown label {word!r}; accepted: {', '.join(_LABELS)}") from None
+
+
+verifying: ContextVar[bool] = ContextVar("verifying", default=False)
+"""Whether rows whose recording cannot be read to its end are bad rows, too: it takes a decoder's time, once."""
+
+
+def fault_of(trial: Trial) -> str:
+    """Decode a recording and say what is wrong with it.
+
+    Args:
+        trial: Any trial. What is on the hub is not fetched for it.
+
+    Returns:
+        One line: unreadable, ends early, damaged; empty if nothing is, or if it is on the hub.
+    """
+    from ringtrue.audio import open_stream
+    from ringtrue.data.corpora import remote, sound  # here: they read rows themselves
+
+    if remote.is_remote(trial.audio):
+        return ""
+    try:
+        with open_stream(sound.audio_source(trial)) as stream:
+            for _ in stream:
+                pass
+            faults = [fault for fault in stream.warnings if not fault.startswith("clipped")]
+    except AudioError as error:
+        return str(error)
+    return f"{trial.audio}: {'; '.join(faults)}" if faults else ""
 
 
 class Reading:
@@ -88,6 +117,8 @@ class Reading:
             self.bad(path, line, f"duplicate of {trial.id!r}")
         elif self._check_audio and not self.has(trial.audio):
             self.bad(path, line, f"no recording at {trial.audio}")
+        elif verifying.get() and (fault := fault_of(trial)):
+            self.bad(path, line, fault)
         else:
             self._trials[trial.id] = trial
             return True

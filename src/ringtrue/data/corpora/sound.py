@@ -1,4 +1,4 @@
-"""Where a trial's recording lies -> the recording: a file, a row of a Parquet file, a sample in a tar; here or on the hub.
+"""Where a trial's recording lies -> the recording: a file, a row of Parquet, a sample in a tar; here or on the hub.
 
 The one place that knows how such places are written. Readers of many recordings take them by the *run*: what is read
 together because it lies together (a Parquet row group, a stretch of a tar file, one file).
@@ -61,7 +61,7 @@ def audio_source(trial: Trial) -> str | bytes:
     """Give what `ringtrue.audio.load` takes for a trial.
 
     Args:
-        trial: Any trial; its audio is a path, ``file.parquet#row``, ``file.tar#offset+size``, or one of these on the hub.
+        trial: Any trial; its audio is a path, ``file.parquet#row``, ``file.tar#offset+size``, or an address on the hub.
 
     Returns:
         The path, or the bytes of the recording.
