@@ -179,7 +179,7 @@ def crop(
         augment: Applied to the piece; must keep length and alignment.
 
     Returns:
-        The piece `(T,)` float32, its units `(L,)` int64, -1 where unknown, and the recording's frame that it begins with.
+        The piece `(T,)` float32, its units `(L,)` int64, -1 where unknown, and the frame that it begins with.
     """
     length = round(crop_s * SAMPLE_RATE_HZ)
     said = np.full(content_frames(length), -1, dtype=np.int64)
