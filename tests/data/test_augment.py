@@ -258,7 +258,7 @@ def test_resampling_and_back_keeps_place_and_what_fits(rate_hz: int, quality: st
     if quality == "HQ" and rate_hz < RATE_HZ:
         hiss = resample_round_trip(noise(3), rate_hz)
         hz = np.fft.rfftfreq(len(hiss), 1 / RATE_HZ)
-        power = np.abs(np.fft.rfft(hiss)) ** 2
+        power = np.abs(np.fft.rfft(hiss * np.hanning(len(hiss)))) ** 2  # ends that do not meet would leak
         assert 10 * np.log10(power[hz > 0.55 * rate_hz].mean() / power[hz < 0.4 * rate_hz].mean()) < -50
     with pytest.raises(ConfigError, match="4000 to 48000 Hz"):
         resample_round_trip(tone, 100)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from ringtrue.cli.terminal import OK, Command, say
@@ -41,8 +42,16 @@ def _train(options: argparse.Namespace) -> int:
 
     config = load_config(options.config, options.set)
     config = config.smoke() if options.smoke else config
-    trials = screen(load_corpus(options.corpus, say), say)
-    say(audit_line([trial for trial in trials if trial.split == "train"], say))
-    units = prepare_units(config.content, trials, say)
-    print(train_and_export(config, trials, units, options.out or Path("runs") / config.name, say))
+    # Of the processes that torchrun starts, the first one speaks.
+    tell = say if os.environ.get("RANK", "0") == "0" else _say_nothing
+    trials = screen(load_corpus(options.corpus, tell), tell)
+    tell(audit_line([trial for trial in trials if trial.split == "train"], tell))
+    units = prepare_units(config.content, trials, tell)
+    exported = train_and_export(config, trials, units, options.out or Path("runs") / config.name, tell)
+    if tell is say:
+        print(exported)
     return OK
+
+
+def _say_nothing(line: str) -> None:
+    pass

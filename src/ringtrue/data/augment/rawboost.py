@@ -1,8 +1,8 @@
 """RawBoost: noises that a telephone line adds, drawn anew for each crop; no recordings of noise are needed.
 
 Tak et al., "RawBoost: A raw data boosting and augmentation method applied to automatic speaker verification
-anti-spoofing", ICASSP 2022, arXiv:2111.04433. The defaults are the published ranges. Two things differ from the released
-scripts: the filters' delay is removed to the sample, and the noise is our generator's.
+anti-spoofing", ICASSP 2022, arXiv:2111.04433. The defaults are the published ranges. Two things differ from the
+released scripts: the filters' delay is removed to the sample, and the noise is our generator's.
 """
 
 from __future__ import annotations
