@@ -20,6 +20,15 @@ def test_a_scorer_that_hears_silence_only_is_found_out(speechlike):
     assert found["channel"].value == 0.0
     assert "prosody" not in found
     assert found["silence"].auc == 0.0  # padded clips score higher
+    assert found["channel"].low == 0.0 < found["silence"].low
+
+
+def test_an_interval_that_covers_chance_reaches_nothing():
+    rng = np.random.default_rng(0)
+    scores = {"untrimmed": rng.normal(size=40), "real": rng.normal(size=40), "padded": rng.normal(size=40)}
+    found = construct.sensitivities(scores, [str(place) for place in range(40)], 0)["silence"]
+    assert found.low == 0.0
+    assert found.value <= found.high < 0.5
 
 
 def test_shifts_are_in_deviations_and_have_intervals():

@@ -192,9 +192,8 @@ def sensitivities(scores: Mapping[str, Array], speakers: Sequence[str], seed: in
         if first in scores and second in scores:
             a, b = scores[first], scores[second]
             area = auc(a, b)
-            drawn = np.array([abs(2 * auc(a[places], b[places]) - 1) for places in draws])
-            low, high = np.quantile(drawn, [0.025, 0.975])
-            found[name] = Sensitivity(abs(2 * area - 1), float(low), float(high), area)
+            drawn = [2 * auc(a[places], b[places]) - 1 for places in draws]
+            found[name] = Sensitivity(abs(2 * area - 1), *_folded(*np.quantile(drawn, [0.025, 0.975])), area)
     if len(set(speakers)) > 1 and len(set(speakers)) < len(speakers):
         real, voices = scores["untrimmed"], np.array(speakers)
         # Drawing clips within speakers: drawing speakers would change how many there are to tell apart.
@@ -245,6 +244,12 @@ def omega_squared(scores: Array, groups: NDArray[np.str_]) -> float:
         return 0.0
     error = (total - between) / (len(scores) - len(names))
     return max(0.0, (between - (len(names) - 1) * error) / (total + error))
+
+
+def _folded(low: float, high: float) -> tuple[float, float]:
+    """Fold an interval at 0: one that covers 0 reaches 0, so that chance can be seen for what it is."""
+    ends = sorted((abs(float(low)), abs(float(high))))
+    return (0.0 if low <= 0 <= high else ends[0]), ends[1]
 
 
 def _draws(speakers: Sequence[str], rng: np.random.Generator) -> list[NDArray[np.int64]]:

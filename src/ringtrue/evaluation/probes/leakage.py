@@ -63,8 +63,8 @@ def listen(model: torch.nn.Module | None, waves: Sequence[Features]) -> Heard:
                     :, 0, :, ::2
                 ]  # every second frame is centred where an evidence frame is
             else:
-                evidence = model.evidence(sound)  # type: ignore[operator]
-                clips.append(model.pooled(evidence).numpy())  # type: ignore[operator]
+                evidence, prosody = model.perceive(sound)  # type: ignore[operator]
+                clips.append(model.pooled(evidence, prosody).numpy())  # type: ignore[operator]
         for wave, heard in zip(batch, evidence.numpy(), strict=True):
             frames.append(np.ascontiguousarray(heard[:, : content_frames(min(len(wave), WINDOW))]))
     if model is None:

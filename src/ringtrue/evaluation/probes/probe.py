@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,8 @@ from ringtrue.files import sha256_file, stable_int
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from ringtrue.models.checkpoint import ModelCard
 
 SCHEMA = 1
 """Version of the layout of ``probe.json``."""
@@ -126,19 +130,21 @@ class Bench:
             self.say(f"stimuli: {len(self._versions)} clips, {len(self._versions[0])} versions each")
         return self._versions
 
-    def comparators(self, card: Any) -> dict[str, dict[str, Any]]:
-        """Give the leakage of the log-mel image and of the untrained network, from memory where it is there."""
+    def comparators(self, card: ModelCard) -> dict[str, dict[str, Any]]:
+        """Give the leakage of the log-mel image and of the same network untrained."""
         untrained = f"untrained {card.architecture} {sorted(card.arguments.items())}"
-        for name in ("log_mel", untrained):
-            if name not in self._answers:
-                self.say(f"probing {name.split()[0]}")
-                model = (
-                    None
-                    if name == "log_mel"
-                    else leakage.untrained(card.architecture, card.arguments, self.plan.seed)
-                )
-                self._answers[name] = self.leak(leakage.listen(model, self.waves("heard")))
-        return {"log_mel": self._answers["log_mel"], "untrained": self._answers[untrained]}
+        build = partial(leakage.untrained, card.architecture, card.arguments, self.plan.seed)
+        return {
+            "log_mel": self.leak_once("log_mel", lambda: None),
+            "untrained": self.leak_once(untrained, build),
+        }
+
+    def leak_once(self, name: str, build: Callable[[], nn.Module | None]) -> dict[str, Any]:
+        """Give the leakage of a comparator, from memory where it is there."""
+        if name not in self._answers:
+            self.say(f"probing {name.split()[0]}")
+            self._answers[name] = self.leak(leakage.listen(build(), self.waves("heard")))
+        return self._answers[name]
 
     def leak(self, heard: leakage.Heard) -> dict[str, Any]:
         """Ask what these features give away."""
@@ -174,11 +180,9 @@ def probe_model(bench: Bench, checkpoint: Path, against: Path | None = None) -> 
     heard = leakage.listen(model, bench.waves("heard"))
     answers = {"model": bench.leak(heard), **bench.comparators(card)}
     if against:
-        name = f"against {sha256_file(against)}"
-        if name not in bench._answers:
-            baseline, _ = load_checkpoint(against)
-            bench._answers[name] = bench.leak(leakage.listen(baseline, bench.waves("heard")))
-        answers["against"] = bench._answers[name]
+        answers["against"] = bench.leak_once(
+            f"against {sha256_file(against)}", lambda: load_checkpoint(against)[0]
+        )
     report: dict[str, Any] = {
         **_head(bench, card.name, sha256_file(checkpoint)),
         "leakage": answers,
@@ -279,8 +283,6 @@ def kept(path: Path, key: str) -> Mapping[str, Any] | None:
     Returns:
         The report, or None.
     """
-    import json
-
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -105,7 +105,7 @@ def read(
     majority = entropy = cross_entropy = 0.0
     confusion = np.zeros((classes, classes), dtype=np.int64)
     for side in (0, 1):
-        fitted, judged = np.flatnonzero(half != side), np.flatnonzero(half == side)
+        fitted, judged = np.flatnonzero(half != side).tolist(), np.flatnonzero(half == side).tolist()
         known = np.concatenate([targets[place][targets[place] >= 0] for place in fitted])
         frequency = (np.bincount(known, minlength=classes) + 1.0) / (len(known) + classes)
         probe = _fit([features[i] for i in fitted], [targets[i] for i in fitted], classes, kind, seed + side)

@@ -165,7 +165,8 @@ def _section(report: Report) -> str:
         head = ["question, probe", *_columns(report)]
         parts.append(_table("What can be read from it, % right [95 %]", head, _leakage_rows(report)))
     if report.get("erasure"):
-        parts.append(f"<p>{escape(_erasure_words(report['erasure']).capitalize())}.</p>")
+        words = _erasure_words(report["erasure"])
+        parts.append(f"<p>{escape(words[0].upper() + words[1:])}.</p>")
     counts = report["clips"]
     parts.append(
         f'<p class="made">ringtrue {escape(report["ringtrue"])}, seed {report["plan"]["seed"]}; '
