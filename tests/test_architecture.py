@@ -24,8 +24,21 @@ MAY_IMPORT = {
     "training": {*FOUNDATIONS, "", "tensors", "audio", "windows", "config", "data", "models", "evaluation"},
     "inference": {*FOUNDATIONS, "audio", "windows", "models", "evaluation"},
     "pipeline": {*FOUNDATIONS, "", "config", "data", "models", "training", "evaluation", "inference"},
+    "experiment": {*FOUNDATIONS, "", "config", "data", "evaluation", "inference", "pipeline"},
     "demo": {*FOUNDATIONS, "", "config", "data", "evaluation", "inference", "pipeline"},
-    "cli": {"", "errors", "audio", "config", "data", "evaluation", "inference", "pipeline", "demo", "files"},
+    "cli": {
+        "",
+        "errors",
+        "audio",
+        "config",
+        "data",
+        "evaluation",
+        "inference",
+        "pipeline",
+        "experiment",
+        "demo",
+        "files",
+    },
 }
 # What a verdict is made of: nothing here may reach for torch or for the training side.
 LIGHT = ["inference/runtime.py", "inference/evidence.py", "inference/verdict.py", "inference/session.py"]
@@ -41,7 +54,7 @@ ABOUT = {
     "torch": {"models/features.py", "models/layers.py", "models/prosody_encoder.py", "models/frontends.py"}
     | {f"training/{name}.py" for name in ("train", "content", "losses", "state")},
     "yaml": {"config.py"},
-    "pydantic": {"config.py"},
+    "pydantic": {"config.py", "experiment/plan.py"},
 }
 
 
