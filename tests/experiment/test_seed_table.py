@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ SMALL = [
 
 @pytest.fixture
 def experiment(replicas, teacher, monkeypatch, tmp_path):
-    """`experiment("--jobs", "2")` runs the seed's table in a folder and with a cache of its own."""
+    """`experiment("--dry-run")` runs the seed's table in a folder and with a cache of its own."""
     monkeypatch.setenv("RINGTRUE_CACHE", str(tmp_path / "cache"))
     for name, folder in (("MLAAD", "MLAAD"), ("LIBRISPEECH", "LibriSpeech"), ("ASVSPOOF2019_LA", "LA")):
         monkeypatch.setenv(name, str(replicas / folder))
@@ -31,7 +32,7 @@ def experiment(replicas, teacher, monkeypatch, tmp_path):
 
 
 def test_the_seeds_table(experiment, tmp_path, capsys):
-    assert experiment("--jobs", "2") == 0
+    assert experiment() == 0
     out, err = capsys.readouterr()
     results = tmp_path / "out" / "results"
     assert {path.suffix for path in results.iterdir()} == {".md", ".tex", ".csv", ".html"}
@@ -69,3 +70,20 @@ def test_the_seeds_table(experiment, tmp_path, capsys):
     path.write_text(json.dumps(expected))
     assert experiment() == 2
     assert "a hypothesis may not change once there are results" in capsys.readouterr().err
+
+
+def test_several_processes_and_a_teacher_that_is_not_there(experiment, tmp_path, capfd):
+    """Every run fails, each with its cause, in whatever process it was; and nothing hangs."""
+    assert experiment("--jobs", "2", "--set", f"content.teacher={tmp_path / 'nowhere'}") == 2
+    _, err = capfd.readouterr()
+    for variant in ("baseline", "seed-hero-0.01", "seed-hero-0.1", "seed-hero-1.0", "hero"):
+        (line,) = re.findall(rf"mlaad-librispeech/{variant}/seed-0: FAILED: (.*)", err)
+        assert "nowhere" in line
+    assert "ringtrue: none of 5 runs is done" in err
+
+
+def test_what_would_be_run(experiment, tmp_path, capsys):
+    assert experiment("--dry-run") == 0
+    out = capsys.readouterr().out
+    assert out.count("to do") == 5
+    assert not (tmp_path / "out").exists()

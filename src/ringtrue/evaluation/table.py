@@ -152,8 +152,9 @@ class Table:
     def to_text(self) -> str:
         """Render for a terminal; a table too wide for it is turned, a line for each column."""
         cells = self.cells()
-        if sum(2 + max(map(len, column)) for column in zip(*cells, strict=True)) > _TERMINAL:
-            cells = [list(line) for line in zip(*cells, strict=True)]
+        turned = [list(line) for line in zip(*cells, strict=True)]
+        if _width(cells) > max(_TERMINAL, _width(turned)):
+            cells = turned
         widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
         lines = [
             "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in cells
@@ -286,6 +287,10 @@ def _figure(models: Sequence[Scores], clusters: Clusters, seed: int, draws: int)
     if len(models) == 1:
         return figure_intervals([FIGURES["eer"]], *sides[0], resampling, rng, draws)[0]
     return pairwise_differences(FIGURES["eer"], sides, resampling, rng, draws)[0, 1]
+
+
+def _width(cells: Sequence[Sequence[str]]) -> int:
+    return sum(2 + max(map(len, column)) for column in zip(*cells, strict=True))
 
 
 def few_note(rows: Sequence[Row]) -> tuple[str, ...]:

@@ -85,7 +85,7 @@ class Experiment(_Strict):
     defaults: dict[str, Any] = {}  # changes that all variants share
     contrasts: list[Pair] = []  # every variant with the baseline where empty
     figures: list[str] = ["eer", "auc", "min_dcf"]
-    draws: int = Field(1000, ge=1)
+    draws: int = Field(2000, ge=1)
     hypotheses: dict[str, Hypothesis] = {}
 
     @model_validator(mode="after")

@@ -257,6 +257,10 @@ def _notes(results: Results, comparisons: int) -> list[str]:
         notes += [f"{test}: {note}" for note in single_notes(results.clusters[test])]
     if comparisons:
         notes.append(f"p: two-sided, corrected by Holm for {comparisons} contrasts")
+        if 2 * comparisons / (1 + experiment.draws) > 0.05:
+            notes.append(
+                f"{experiment.draws} draws are too few for so many contrasts: no p can be below 0.05"
+            )
     if results.leakage:
         notes.append(f"leakage: {results.leakage_name} of each run; its interval is over seeds")
     return [*notes, *(f"FAILED {name}: {reason}" for name, reason in results.failed.items())]
@@ -378,9 +382,10 @@ def _check(
     held = held and (one.direction in ("within", "not above") or agreeing >= one.seeds_agree)
     percent = one.figure != LEAKAGE and FIGURES[one.figure].is_percent
     scale, unit = (100, " points") if percent else (1, "")
+    bound = -margin if one.direction == "below" else margin
     reason = (
         f"{where}: {one.figure} {scale * interval.estimate:+.3g} [{scale * interval.low:+.3g}, "
-        f"{scale * interval.high:+.3g}]{unit}; wanted {one.direction} {scale * margin:.3g}"
+        f"{scale * interval.high:+.3g}]{unit}; wanted {one.direction} {scale * bound:+.3g}"
         f"{'' if one.direction in ('within', 'not above') else f'; {agreeing:.0%} of {len(by_seed)} seeds agree'}"
     )
     return held, reason
