@@ -18,11 +18,12 @@ MAY_IMPORT = {
     "audio": FOUNDATIONS,
     "tensors": FOUNDATIONS,
     "windows": {"audio"},
+    "prosody": {"audio", "windows"},
     "data": {*FOUNDATIONS, "audio", "windows", ""},
-    "models": {*FOUNDATIONS, "audio", "windows", "tensors"},
-    "evaluation": {*FOUNDATIONS, "audio", "windows", "data", "models"},
+    "models": {*FOUNDATIONS, "", "audio", "windows", "prosody", "tensors"},
+    "evaluation": {*FOUNDATIONS, "", "audio", "windows", "prosody", "data", "models"},
     "training": {*FOUNDATIONS, "", "tensors", "audio", "windows", "config", "data", "models", "evaluation"},
-    "inference": {*FOUNDATIONS, "audio", "windows", "models", "evaluation"},
+    "inference": {*FOUNDATIONS, "audio", "windows", "prosody", "models", "evaluation"},
     "pipeline": {*FOUNDATIONS, "", "config", "data", "models", "training", "evaluation", "inference"},
     "experiment": {*FOUNDATIONS, "", "config", "data", "evaluation", "inference", "pipeline"},
     "demo": {*FOUNDATIONS, "", "config", "data", "evaluation", "inference", "pipeline"},
@@ -43,7 +44,8 @@ MAY_IMPORT = {
 # What a verdict is made of: nothing here may reach for torch or for the training side.
 LIGHT = ["inference/runtime.py", "inference/evidence.py", "inference/verdict.py", "inference/session.py"]
 NUMPY_ONLY = [
-    f"evaluation/{name}.py" for name in ("metrics", "calibrate", "mappings", "hull", "logistic", "stored")
+    "prosody.py",
+    *(f"evaluation/{name}.py" for name in ("metrics", "calibrate", "mappings", "hull", "logistic", "stored")),
 ]
 HEAVY = {
     "torch", "transformers", "sklearn", "scipy", "onnxruntime", "onnx", "soundfile", "soxr", "av", "yaml", "pydantic",
@@ -51,8 +53,12 @@ HEAVY = {
 }  # fmt: skip
 # These rooms are about their dependency: to import them is to want it.
 ABOUT = {
-    "torch": {"models/features.py", "models/layers.py", "models/prosody_encoder.py", "models/frontends.py"}
-    | {f"training/{name}.py" for name in ("train", "content", "losses", "state")},
+    "torch": {
+        f"models/{name}.py"
+        for name in ("features", "frontends", "layers", "mio", "prosody", "prosody_encoder")
+    }
+    | {"evaluation/probes/readers.py", "evaluation/probes/leakage.py"}
+    | {f"training/{path.name}" for path in (SOURCE / "training").glob("*.py")},
     "yaml": {"config.py"},
     "pydantic": {"config.py", "experiment/plan.py"},
 }

@@ -114,6 +114,9 @@ class TrainingConfig(_Strict):
     )  # decay of averaged weights (EMA), then validated and shipped; 0: off
     augment: bool = True
     workers: int = Field(1, ge=0)
+    streaming: bool = (
+        False  # every clip once a pass, shard by shard, in place of drawing systems and speakers evenly
+    )
     cached: bool = False  # decode every recording once into one memory-mapped file
     precision: Literal["float32", "bfloat16"] = "float32"
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -150,6 +153,10 @@ class RunConfig(_Strict):
         if adversary.leakage_target is not None and (adversary.strength == 0 or adversary.scale != "share"):
             raise ValueError(
                 "adversary.leakage_target steers a lambda: give adversary.strength > 0, scale = share"
+            )
+        if training.streaming and (training.pairs or training.cached):
+            raise ValueError(
+                "training.streaming hears clips as they lie: it takes training.pairs = 0, cached = false"
             )
         if training.prosody_task and not self.model.prosody:
             raise ValueError(

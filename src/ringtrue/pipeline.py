@@ -153,7 +153,31 @@ def train_and_export(
 
         used = [trial for trial in trials if trial.split in ("train", "dev")]
         load = store_waves(cache_dir() / "waves", used, load_samples, progress).load
-    best = train(config, trials, load, units, run, augment=augment, trained_on=trained_on, progress=progress)
+    teaching = None
+    if config.distillation.weight:
+        from ringtrue.training.distil import teach
+
+        teaching = teach(
+            heard,
+            load,
+            _teacher(config.content, progress)[0],
+            units,
+            cache_dir() / "teachers",
+            layer=config.distillation.layer,
+            erase=config.distillation.erase,
+            progress=progress,
+        )
+    best = train(
+        config,
+        trials,
+        load,
+        units,
+        run,
+        augment=augment,
+        teaching=teaching,
+        trained_on=trained_on,
+        progress=progress,
+    )
     exported = best.with_suffix(".onnx")
     try:
         current = Detector(exported).card["checkpoint_sha256"] == sha256_file(best)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ringtrue.models.features import FrontEnd, LogFilterbank
 from ringtrue.models.layers import AttentiveStatistics, ChannelNorm, SqueezeExcite
+from ringtrue.models.prosody import ProsodyContours
 
 Trunk = Literal["tcn", "resnet"]
 Size = Literal["XS", "S", "M"]
@@ -161,12 +162,10 @@ class ProsodyStream(nn.Module):
 
     def __init__(self, dropout: float):
         super().__init__()
-        from ringtrue.models.prosody import ProsodyContours
-
         self.width = _SLOW
         self.contours = ProsodyContours()
         self.trunk = nn.Sequential(
-            nn.Conv1d(self.contours.channels, _SLOW, 1),
+            nn.Conv2d(self.contours.channels, _SLOW, 1),
             *(_TemporalBlock(_SLOW, dilation, dropout, inner=2 * _SLOW) for dilation in _SLOW_DILATIONS),
             ChannelNorm(_SLOW),
         )
@@ -174,7 +173,11 @@ class ProsodyStream(nn.Module):
 
     def forward(self, wave: Tensor) -> Tensor:
         """Map waves `(B, T)` to `(B, D, L)` at 25 Hz."""
-        out: Tensor = self.trunk(self.contours(wave))
+        return self.listen(self.contours(wave))
+
+    def listen(self, contours: Tensor) -> Tensor:
+        """Map contours `(B, C, L)` to `(B, D, L)`."""
+        out: Tensor = self.trunk(_as_image(contours)).squeeze(2)
         return out
 
     def pooled(self, frames: Tensor) -> Tensor:
@@ -199,37 +202,47 @@ class _TemporalTrunk(nn.Module):
             ChannelNorm(second),
             nn.SiLU(),
         )
-        self.to_frames = nn.Conv1d(second * (bands // 4), widths.channels, 1)
+        self.to_frames = nn.Conv2d(second, widths.channels, (bands // 4, 1))
         self.blocks = nn.ModuleList(
             [_TemporalBlock(widths.channels, 2 ** (index % 6), dropout) for index in range(widths.blocks)]
         )
         last = widths.blocks - 1
         self.taps = (last // 3, 2 * last // 3, last)  # blocks whose outputs are aggregated
         self.aggregate = nn.Sequential(
-            nn.Conv1d(len(self.taps) * widths.channels, widths.tap, 1), ChannelNorm(widths.tap), nn.SiLU()
+            nn.Conv2d(len(self.taps) * widths.channels, widths.tap, 1), ChannelNorm(widths.tap), nn.SiLU()
         )
 
     def forward(self, image: Tensor) -> Tensor:
         """Map `(B, C, F, L)` at 100 Hz to `(B, D, L)` at 50 Hz."""
-        frames = self.to_frames(self.stem(image).flatten(1, 2))
+        frames = self.to_frames(self.stem(image.contiguous(memory_format=torch.channels_last)))
         heard = []
         for index, block in enumerate(self.blocks):
             frames = block(frames)
             if index in self.taps:
                 heard.append(frames)
-        out: Tensor = self.aggregate(torch.cat(heard, dim=1))
+        out: Tensor = self.aggregate(torch.cat(heard, dim=1)).squeeze(2)
         return out
+
+
+def _as_image(frames: Tensor) -> Tensor:
+    """Give frames `(B, D, L)` as `(B, D, 1, L)` with channels last in memory.
+
+    Convolutions in two dimensions on such tensors train two to four times faster on a CPU than those in one.
+    """
+    return frames[:, :, None].contiguous(memory_format=torch.channels_last)
 
 
 class _TemporalBlock(nn.Module):
     def __init__(self, channels: int, dilation: int, dropout: float, inner: int = _INNER):
         super().__init__()
         self.path = nn.Sequential(
-            nn.Conv1d(channels, channels, 5, padding=2 * dilation, dilation=dilation, groups=channels),
+            nn.Conv2d(
+                channels, channels, (1, 5), padding=(0, 2 * dilation), dilation=(1, dilation), groups=channels
+            ),
             ChannelNorm(channels),
-            nn.Conv1d(channels, inner, 1),
+            nn.Conv2d(channels, inner, 1),
             nn.SiLU(),
-            nn.Conv1d(inner, channels, 1),
+            nn.Conv2d(inner, channels, 1),
             SqueezeExcite(channels),
             nn.Dropout(dropout),
         )
@@ -254,12 +267,13 @@ class _ResidualTrunk(nn.Module):
             _ResidualBlock(third, third, 1, dropout),
         )
         self.to_tap = nn.Sequential(
-            nn.Conv1d(third * (bands // 8), widths.tap, 1), ChannelNorm(widths.tap), nn.SiLU()
+            nn.Conv2d(third, widths.tap, (bands // 8, 1)), ChannelNorm(widths.tap), nn.SiLU()
         )
 
     def forward(self, image: Tensor) -> Tensor:
         """Map `(B, C, F, L)` at 100 Hz to `(B, D, L)` at 50 Hz."""
-        out: Tensor = self.to_tap(self.stages(self.stem(image)).flatten(1, 2))
+        heard = self.stages(self.stem(image.contiguous(memory_format=torch.channels_last)))
+        out: Tensor = self.to_tap(heard).squeeze(2)
         return out
 
 

@@ -113,7 +113,9 @@ class Lesson(nn.Module):
             Its figures, or nothing if its loss or gradient was not finite: then nobody has learnt anything.
         """
         settings, progress = self.config.training, step / steps
-        self.disentangler.renew(step, steps, self.readers_optimiser)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(stable_int(self.config.seed, "readers", step))
+            self.disentangler.renew(step, steps, self.readers_optimiser)
         said = self._said(batch)
         total, figures, evidence, embedding = self._losses(batch, said, step, progress)
         norm = self._backward(total)
@@ -255,7 +257,7 @@ class Lesson(nn.Module):
         spans = -(-contours.shape[2] // _SPAN_FRAMES)
         hidden = torch.rand(len(wave), spans, device=wave.device) < _MASKED
         hidden = hidden.repeat_interleave(_SPAN_FRAMES, dim=1)[:, None, : contours.shape[2]]
-        guess = self.extras["fill_in"](slow.trunk(contours * ~hidden))
+        guess = self.extras["fill_in"](slow.listen(contours * ~hidden))
         human = torch.from_numpy(batch.label).to(wave.device).bool()[:, None, None]
         counted = (hidden & human).expand_as(contours)
         # The whole batch is the sum of its parts, each as heavy as it has frames.

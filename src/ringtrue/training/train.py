@@ -19,7 +19,8 @@ from torch import Tensor
 
 from ringtrue import __version__
 from ringtrue.config import RunConfig
-from ringtrue.data.batches import Batch, Load, TrainingBatches, Transform
+from ringtrue.data.batches import Batch, Batches, Load, TrainingBatches, Transform
+from ringtrue.data.streaming import StreamingBatches
 from ringtrue.data.trials import Trial
 from ringtrue.errors import ConfigError, RingtrueError
 from ringtrue.files import write_text
@@ -90,18 +91,7 @@ def train(
     settings = config.training
     heard = [trial for trial in trials if trial.split == "train"]
     dev = validation.development(trials, settings.validation_clips)
-    batches = TrainingBatches(
-        heard,
-        load,
-        settings.batch_size,
-        settings.crop_s,
-        config.seed,
-        units.by_trial,
-        augment if settings.augment else None,
-        settings.pairs,
-        team.rank,
-        team.size,
-    )
+    batches = _batches(config, heard, load, units, augment if settings.augment else None, team)
     _claim(run, config, team)
 
     # ---- who learns ---------------------------------------------------------------------------------------------
@@ -142,6 +132,8 @@ def train(
             rate = settings.learning_rate * schedule(step, steps, settings.warmup)
             for group in lesson.optimiser.param_groups:
                 group["lr"] = rate
+            for fault in batch.faults:
+                say(f"{config.name}: stood in for: {fault}")
             figures = lesson.learn(batch, step, steps)
             step += 1
             failures = 0 if figures else failures + 1
@@ -274,17 +266,53 @@ class _Clock:
         )
 
 
-class _Steps(torch.utils.data.Dataset[Batch]):
-    """`TrainingBatches` as the data loader wants it: a module-level class, so that workers can be spawned."""
+def _batches(
+    config: RunConfig,
+    heard: Sequence[Trial],
+    load: Load,
+    units: ContentUnits,
+    augment: Transform | None,
+    team: Team,
+) -> Batches:
+    """Choose how clips are heard: drawn evenly over systems and speakers, or streamed as they lie."""
+    settings = config.training
+    if settings.streaming:
+        return StreamingBatches(
+            heard,
+            settings.batch_size // team.size,
+            settings.crop_s,
+            config.seed,
+            units.by_trial,
+            augment,
+            rank=team.rank,
+            ranks=team.size,
+            lanes=max(1, settings.workers),
+        )
+    return TrainingBatches(
+        heard,
+        load,
+        settings.batch_size,
+        settings.crop_s,
+        config.seed,
+        units.by_trial,
+        augment,
+        pairs=settings.pairs,
+        rank=team.rank,
+        ranks=team.size,
+    )
 
-    def __init__(self, batches: TrainingBatches):
+
+class _Steps(torch.utils.data.Dataset[Batch]):
+    """`Batches` as the data loader wants it: a module-level class, so that workers can be spawned."""
+
+    def __init__(self, batches: Batches):
         self.batches = batches
 
     def __getitem__(self, number: int) -> Batch:
         return self.batches[number]
 
 
-def _loader(batches: TrainingBatches, start: int, stop: int, workers: int) -> Iterator[Batch]:
+def _loader(batches: Batches, start: int, stop: int, workers: int) -> Iterator[Batch]:
     if workers == 0:
         return batches.between(start, stop)
     loader = torch.utils.data.DataLoader(

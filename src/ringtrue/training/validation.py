@@ -17,13 +17,14 @@ from torch import nn
 from ringtrue.data.batches import Load
 from ringtrue.data.trials import Trial
 from ringtrue.errors import CorpusError, ScoresError
-from ringtrue.evaluation import calibrate, metrics
+from ringtrue.evaluation import calibrate, mappings, metrics
 from ringtrue.evaluation.scoring import ScoreBatch, score_trials
 from ringtrue.files import stable_int
 from ringtrue.training.content import IGNORED, ContentUnits
 from ringtrue.training.losses import detection_score
 from ringtrue.windows import CONTENT_FRAME, CONTENT_STRIDE, repeat_to
 
+_RATE = 0.05  # of either error that the band of verdicts promises, as calibration's default
 _SLICE = 64  # development clips that leakage is measured on
 _SLICE_FRAMES = 150  # of each: 3 s
 
@@ -143,14 +144,7 @@ def calibration(
     try:
         mapping = calibrate.fit_affine(scores[human], scores[~human])
         llr = mapping.apply(scores)
-        band = calibrate.abstention_band(llr[human], llr[~human])
+        return mappings.operating_point(mapping, llr[human], llr[~human], _RATE)
     except ScoresError as error:
         progress(f"not calibrated, so it will give scores and no verdicts: {error}")
         return {}
-    return {
-        "map": mapping.to_dict(),
-        "band": band.to_dict(),
-        "bonafide_rejection_rate": calibrate.bonafide_rejection_rate(llr[human], band.lower),
-        "spoof_acceptance_rate": calibrate.spoof_acceptance_rate(llr[~human], band.upper),
-        "measured_on": f"{human.sum()} bona fide and {(~human).sum()} spoof development clips",
-    }
