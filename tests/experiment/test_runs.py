@@ -1,5 +1,6 @@
 """Runs are done once, by one process each; a failure costs one run; hypotheses come first."""
 
+import json
 import threading
 from collections import Counter
 from types import SimpleNamespace
@@ -12,7 +13,16 @@ from ringtrue.errors import ConfigError, CorpusError
 from ringtrue.evaluation.scores import scores_of_trials, write_scores
 from ringtrue.experiment import runs as module
 from ringtrue.experiment.plan import Experiment, resolve
-from ringtrue.experiment.runs import carry_out, content_metrics, failure, is_done, register, run_scores
+from ringtrue.experiment.runs import (
+    PROBED,
+    carry_out,
+    content_metrics,
+    failure,
+    is_done,
+    register,
+    run_scores,
+)
+from ringtrue.files import sha256_file
 
 TRIALS = [
     Trial(f"{split}{i}", "", "spoof" if i % 2 else "bonafide", f"sys-{split}" if i % 2 else "", split=split)
@@ -130,12 +140,18 @@ def test_two_writers_share_the_work(bench, tmp_path, told):
     assert all(is_done(run, experiment()) for run in resolve(experiment(), tmp_path))
 
 
-def test_probes_know_better(bench, tmp_path, told):
+def test_fresh_probes_of_this_very_model_know_better(bench, tmp_path, told):
     run = do(experiment(), tmp_path, told)[0]
-    (run.folder / "probe.json").write_text('{"content_leakage": 0.4}')
-    assert content_metrics(run)["probe_content_leakage"] == 0.4
+    checkpoint = run.folder / "prosody_encoder_best.safetensors"
+    checkpoint.write_bytes(b"weights")
+    content = {"linear": {"accuracy": 0.3, "majority": 0.1}, "mlp": {"accuracy": 0.5, "majority": 0.1}}
+    report = {"leakage": {"model": {"content": content}}, "sha256": sha256_file(checkpoint)}
+    (run.folder / "probe.json").write_text(json.dumps(report))
+    assert content_metrics(run)[PROBED] == pytest.approx(0.4)
+    checkpoint.write_bytes(b"other weights")
+    assert PROBED not in content_metrics(run)
     (run.folder / "probe.json").write_text("nonsense")
-    assert "probe_content_leakage" not in content_metrics(run)
+    assert PROBED not in content_metrics(run)
 
 
 def test_a_corpus_that_leaks_or_lacks_a_label_stops_everything(bench, tmp_path, told, monkeypatch):

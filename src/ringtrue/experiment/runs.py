@@ -28,8 +28,8 @@ from ringtrue.pipeline import content_blind_scores, prepare_units, score_split, 
 Say = Callable[[str], None]
 _DONE, _FAILED, _LOCK = "done.json", "failed.json", ".lock"
 _HYPOTHESES = "hypotheses.json"
-PROBED = "probe_content_leakage"
-"""What fresh probes read of the content, trained after the run: better evidence than the readers it trained against."""
+PROBED = "probe_content_above_majority"
+"""Share of frames that the best fresh probe names right beyond the commonest unit's: `ringtrue probe` on a run."""
 
 
 @dataclass
@@ -177,8 +177,11 @@ def content_metrics(run: Run) -> dict[str, float]:
     """
     metrics = _read(run.folder / _DONE).get("metrics", {})
     found = {name: float(value) for name, value in metrics.items() if name.startswith("dev_content_")}
-    probed = _read(run.folder / "probe.json").get("content_leakage")
-    return found | ({PROBED: float(probed)} if isinstance(probed, int | float) else {})
+    report, checkpoint = _read(run.folder / "probe.json"), run.folder / "prosody_encoder_best.safetensors"
+    probed = report.get("leakage", {}).get("model", {}).get("content", {})
+    if probed and checkpoint.is_file() and report.get("sha256") == sha256_file(checkpoint):
+        found[PROBED] = max(reading["accuracy"] - reading["majority"] for reading in probed.values())
+    return found
 
 
 def is_settled(run: Run, experiment: Experiment) -> bool:
