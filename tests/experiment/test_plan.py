@@ -45,7 +45,6 @@ def test_a_run_is_recipe_defaults_variant_then_command_line(read):
 
 def test_smoke_is_short_and_the_command_line_has_the_last_word(read):
     runs = resolve(read(), Path("out"), ["training.steps_per_epoch=2"], smoke=True)
-    assert {run.seed for run in runs} == {0}
     assert {(r.config.training.epochs, r.config.training.steps_per_epoch) for r in runs} == {(2, 2)}
 
 

@@ -59,7 +59,7 @@ HYPOTHESES = {
 EXPECTED = {
     "clear": "supported", "too much": "not supported", "nothing": "not supported", "worse": "supported",
     "same": "supported", "not the same": "not supported", "no harm": "supported", "harm": "not supported",
-    "leak": "supported", "leak stays": "not supported", "mediation": "supported", "words": "not testable",
+    "leak": "supported", "leak stays": "not supported", "mediation": "not testable", "words": "not testable",
     "interaction": "supported",
 }  # fmt: skip
 

@@ -39,6 +39,8 @@ def _experiment(options: argparse.Namespace) -> int:
     if options.jobs < 1:
         raise ConfigError(f"--jobs {options.jobs}; one process at least is needed")
     experiment = read_experiment(options.config)
+    if options.smoke:
+        experiment = experiment.model_copy(update={"seeds": experiment.seeds[:1]})
     out = options.out or Path("runs") / (experiment.name + ("-smoke" if options.smoke else ""))
     variables, overrides = {}, []
     for given in options.set:

@@ -21,6 +21,7 @@ from ringtrue.evaluation.resampling import Ladder, Resampling
 from ringtrue.evaluation.scores import Scores
 
 Array = NDArray[np.float64]
+_FEW_GROUPS = 5  # to rank: draws from fewer would call chance a finding
 Key = tuple[str, ...]
 """Names what a set of runs has in common: a variant, or a corpus and a variant."""
 
@@ -148,12 +149,12 @@ def rank_correlation(
         Spearman's rho with its 95 % interval.
 
     Raises:
-        ScoresError: There are fewer than three groups, or one of the two never changes.
+        ScoresError: There are fewer than five groups, too few to draw from, or one of the two never changes.
     """
     first, second, names = np.asarray(x), np.asarray(y), np.asarray(groups)
     members = [np.flatnonzero(names == name) for name in sorted(set(groups))]
-    if len(members) < 3 or np.ptp(first) == 0 or np.ptp(second) == 0:
-        raise ScoresError(f"{len(members)} variants with a difference; ranking takes three")
+    if len(members) < _FEW_GROUPS or np.ptp(first) == 0 or np.ptp(second) == 0:
+        raise ScoresError(f"{len(members)} variants with a difference; ranking takes {_FEW_GROUPS}")
     rng = np.random.default_rng(seed)
     drawn = []
     for _ in range(2000):

@@ -186,7 +186,7 @@ def resolve(
         experiment: What is to be done.
         out: The experiment's folder.
         overrides: ``section.key=value`` for every run, applied last.
-        smoke: Shrink each to a few steps, and take one seed only.
+        smoke: Shrink each to a few steps.
 
     Returns:
         A run for each corpus, seed and variant, in this order, so that whole comparisons come first.
@@ -199,7 +199,7 @@ def resolve(
         changes = [*_flatten(experiment.defaults), *_flatten(variant.change)]
         config = load_config(variant.recipe, changes)
         small = list(_difference(config.model_dump(), config.smoke().model_dump())) if smoke else []
-        for seed in experiment.seeds[:1] if smoke else experiment.seeds:
+        for seed in experiment.seeds:
             last = [*small, *overrides, f"name={json.dumps(name)}", f"seed={seed}"]
             configs[name, seed] = load_config(variant.recipe, [*changes, *last])
     return [
