@@ -25,8 +25,21 @@ MAY_IMPORT = {
     "training": {*FOUNDATIONS, "", "tensors", "audio", "windows", "config", "data", "models", "evaluation"},
     "inference": {*FOUNDATIONS, "audio", "windows", "prosody", "models", "evaluation"},
     "pipeline": {*FOUNDATIONS, "", "config", "data", "models", "training", "evaluation", "inference"},
+    "experiment": {*FOUNDATIONS, "", "config", "data", "evaluation", "inference", "pipeline"},
     "demo": {*FOUNDATIONS, "", "config", "data", "evaluation", "inference", "pipeline"},
-    "cli": {"", "errors", "audio", "config", "data", "evaluation", "inference", "pipeline", "demo", "files"},
+    "cli": {
+        "",
+        "errors",
+        "audio",
+        "config",
+        "data",
+        "evaluation",
+        "inference",
+        "pipeline",
+        "experiment",
+        "demo",
+        "files",
+    },
 }
 # What a verdict is made of: nothing here may reach for torch or for the training side.
 LIGHT = ["inference/runtime.py", "inference/evidence.py", "inference/verdict.py", "inference/session.py"]
@@ -47,7 +60,7 @@ ABOUT = {
     | {"evaluation/probes/readers.py", "evaluation/probes/leakage.py"}
     | {f"training/{path.name}" for path in (SOURCE / "training").glob("*.py")},
     "yaml": {"config.py"},
-    "pydantic": {"config.py"},
+    "pydantic": {"config.py", "experiment/plan.py"},
 }
 
 

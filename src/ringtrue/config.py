@@ -199,7 +199,7 @@ def load_config(source: str | Path, overrides: Iterable[str] = ()) -> RunConfig:
         path, equals, value = override.partition("=")
         if not equals:
             raise ConfigError(f"override {override!r} is not of the form section.key=value")
-        _assign(values, path.strip().split("."), _parse_yaml(value, f"override {override!r}"), override)
+        _assign(values, path.strip().split("."), parse_yaml(value, f"override {override!r}"), override)
     return parse_config(values, str(source))
 
 
@@ -234,7 +234,7 @@ def _read(source: str | Path) -> dict[str, Any]:
             raise ConfigError(f"no configuration file or recipe {str(source)!r}; recipes: {known}")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{source} cannot be read: {error}") from error
-    values = _parse_yaml(text, str(source)) or {}
+    values = parse_yaml(text, str(source)) or {}
     if not isinstance(values, dict):
         raise ConfigError(
             f"{source} holds {type(values).__name__}; a configuration is a mapping of keys to values"
@@ -251,7 +251,19 @@ _Loader.add_implicit_resolver(
 )
 
 
-def _parse_yaml(text: str, name: str) -> Any:
+def parse_yaml(text: str, name: str) -> Any:
+    """Read YAML that holds plain values only.
+
+    Args:
+        text: What to read.
+        name: What to call it in a message.
+
+    Returns:
+        Mappings, lists, text, numbers, truth values or nothing.
+
+    Raises:
+        ConfigError: It is not YAML, or asks for anything else.
+    """
     try:
         return _Loader(text).get_single_data()
     except yaml.YAMLError as error:

@@ -25,6 +25,8 @@ from ringtrue.evaluation.scoring import score_resumably
 from ringtrue.files import cache_dir, stable_int, write_json
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from ringtrue.config import ContentConfig, RunConfig
     from ringtrue.inference.runtime import Detector
     from ringtrue.models.frontends import FrontEnd
@@ -193,7 +195,13 @@ def train_and_export(
 
 
 def score_split(
-    detector: Detector, trials: Sequence[Trial], out: Path, progress: Progress, leaked: Sequence[str] = ()
+    detector: Detector,
+    trials: Sequence[Trial],
+    out: Path,
+    progress: Progress,
+    *,
+    trim: bool = False,
+    leaked: Sequence[str] = (),
 ) -> tuple[Scores, list[str]]:
     """Score trials into a file, or read the file if this model has scored these recordings before.
 
@@ -204,6 +212,7 @@ def score_split(
         progress: Takes one line now and then.
         leaked: What the trials share with what models are trained on; kept with the scores, which are then judged only
             if that is forced.
+        trim: Cut the silence before and after the speech first, see `load_trimmed`.
 
     Returns:
         The scores of the readable trials, and one message for each of the others.
@@ -213,13 +222,15 @@ def score_split(
     """
     if not trials:
         raise CorpusError("no trials to score: the corpus has none in this split")
-    name = fingerprint(trials)
+    load, name = (
+        (load_trimmed, f"{fingerprint(trials)} trimmed") if trim else (load_samples, fingerprint(trials))
+    )
     if (kept := _kept_scores(out, {"model_sha256": detector.sha256, "trials": name})) is not None:
         return kept, list(kept.metadata["unreadable"])
-    journal = out.with_name(f".{out.stem}-{detector.sha256[:16]}-{name}.jsonl")
+    journal = out.with_name(f".{out.stem}-{detector.sha256[:16]}-{name.replace(' ', '-')}.jsonl")
     scored: dict[str, float] = {}
     errors: list[str] = []
-    for outcome in score_resumably(detector.score_windows, trials, load_samples, journal):
+    for outcome in score_resumably(detector.score_windows, trials, load, journal):
         if outcome.error:
             errors.append(outcome.error)
         else:
@@ -236,8 +247,30 @@ def score_split(
     return scores, errors
 
 
+def load_trimmed(trial: Trial) -> NDArray[np.float32]:
+    """Read a trial's recording without the silence before and after the speech.
+
+    How much silence there is gives the label away in several corpora (Müller et al., "Speech is Silver, Silence is
+    Golden", 2021), so a figure on trimmed recordings stands beside the one on whole ones.
+
+    Args:
+        trial: Any trial.
+
+    Returns:
+        `(T,)` float32, 16 kHz; the whole recording where none of it is speech.
+
+    Raises:
+        AudioError: It cannot be read as audio.
+    """
+    from ringtrue.data.corpora.starter.harmonise import trim
+
+    samples = load_samples(trial)
+    speech = trim(samples)
+    return speech if speech.size else samples
+
+
 def content_blind_scores(
-    trials: Sequence[Trial], judged: Sequence[Trial], out: Path, progress: Progress
+    trials: Sequence[Trial], judged: Sequence[Trial], out: Path, progress: Progress, trim: bool = False
 ) -> Scores:
     """Score trials by their surface alone, into a file, as `score_split` does with a model.
 
@@ -246,6 +279,7 @@ def content_blind_scores(
         judged: What to score.
         out: The scores file.
         progress: Takes one line now and then.
+        trim: Of what is judged, cut the silence before and after the speech.
 
     Returns:
         The scores.
@@ -259,10 +293,12 @@ def content_blind_scores(
     if not judged:
         raise CorpusError("no trials to judge: the corpus has no test split")
     made = {"model": "random forest on surface features", "trials": fingerprint([*heard, *judged])}
+    made |= {"judged": "trimmed"} if trim else {}
     if (kept := _kept_scores(out, made)) is not None:
         return kept
-    features = surface.measure([*heard, *judged], load_samples, progress)
-    floor = audit.content_blind_floor(heard, features[: len(heard)], features[len(heard) :])
+    known = surface.measure(heard, load_samples, progress)
+    asked = surface.measure(judged, load_trimmed if trim else load_samples, progress)
+    floor = audit.content_blind_floor(heard, known, asked)
     scores = scores_of_trials(judged, floor.tolist(), made)
     write_scores(out, scores)
     return scores

@@ -32,6 +32,7 @@ class Interval:
         bonafide_clusters: How many clusters the bona fide trials came from; in several ways, the fewest.
         spoof_clusters: The same for the spoof trials.
         p_value: Of a difference, two-sided: how often draws this far from 0 would come if there were none.
+        deviation: Of a mean over training runs that differ by their seed: standard deviation of single runs.
     """
 
     estimate: float
@@ -41,6 +42,7 @@ class Interval:
     bonafide_clusters: int
     spoof_clusters: int
     p_value: float | None = None
+    deviation: float | None = None
 
     @property
     def is_descriptive(self) -> bool:

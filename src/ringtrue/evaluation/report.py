@@ -12,6 +12,7 @@ from typing import Any
 
 from ringtrue.evaluation.histograms import histogram_plot, reliability_plot
 from ringtrue.evaluation.plots import bar_plot, det_plot, det_ticks, legend
+from ringtrue.evaluation.scores import Scores
 from ringtrue.evaluation.table import FLOOR, Evaluation, Table
 from ringtrue.files import write_text
 
@@ -54,7 +55,9 @@ def render_report(
         A whole HTML document. All text from outside is escaped, nothing refers to another file.
     """
     bars = _bars_html("System by system", systems) if systems and systems.rows else ""
-    return _page(evaluation, table, bars, "", provenance or {}, title)
+    return render_page(
+        table, evaluation_curves(evaluation), bars, "", made(evaluation, provenance or {}), title
+    )
 
 
 def render_judgement(
@@ -75,28 +78,61 @@ def render_judgement(
         A whole HTML document, as `render_report`.
     """
     bars = "".join(_bars_html(f"By {table.corner}", table) for table in tables[1:])
-    return _page(evaluation, tables[0], bars, _scores_html(evaluation), provenance, title)
-
-
-def _page(
-    evaluation: Evaluation, table: Table, bars: str, spread: str, provenance: Mapping[str, Any], title: str
-) -> str:
-    page = resources.files("ringtrue.evaluation").joinpath("report.html").read_text(encoding="utf-8")
-    return Template(page).substitute(
-        title=escape(title),
-        table=_table_html(table),
-        legend=legend(list(evaluation.models)),
-        det=_det_html(evaluation),
-        systems=bars,
-        spread=spread,
-        floor_words=_FLOOR_WORDS if FLOOR in evaluation.models else "",
-        figure_words=_FIGURE_WORDS if table.units else "",
-        made=_made_html(evaluation, provenance),
+    return render_page(
+        tables[0],
+        evaluation_curves(evaluation),
+        bars,
+        _scores_html(evaluation),
+        made(evaluation, provenance),
+        title,
     )
 
 
-def _table_html(table: Table) -> str:
-    """A table with a caption, scoped headings and its notes."""
+def render_page(
+    table: Table,
+    curves: Mapping[str, Mapping[str, Scores]],
+    before: str,
+    after: str,
+    made: Mapping[str, Mapping[str, Any]],
+    title: str,
+) -> str:
+    """Render a page: a table, how to read it, DET curves, whatever else there is, and how all was made.
+
+    Args:
+        table: The figures.
+        curves: For each DET plot, scores by series.
+        before: HTML that follows the curves.
+        after: HTML that follows that.
+        made: Names and values, by section.
+        title: Heading of the page.
+
+    Returns:
+        A whole HTML document.
+    """
+    series = list(dict.fromkeys(name for plot in curves.values() for name in plot))
+    page = resources.files("ringtrue.evaluation").joinpath("report.html").read_text(encoding="utf-8")
+    return Template(page).substitute(
+        title=escape(title),
+        table=table_html(table),
+        legend=legend(series),
+        det=_det_html(curves),
+        systems=before,
+        spread=after,
+        floor_words=_FLOOR_WORDS if FLOOR in series else "",
+        figure_words=_FIGURE_WORDS if "minDCF" in table.columns else "",
+        made=_made_html(made),
+    )
+
+
+def table_html(table: Table) -> str:
+    """Write a table with a caption, scoped headings and its notes.
+
+    Args:
+        table: The table.
+
+    Returns:
+        HTML.
+    """
     cells, kinds = table.cells(), [str(row.kind) for row in table.rows]
     if len(table.columns) >= _TURNED and len(table.rows) < len(table.columns):
         cells, kinds = [list(line) for line in zip(*cells, strict=True)], ["figure"] * len(table.columns)
@@ -125,23 +161,33 @@ def _cell_html(cell: str, is_wide: bool) -> str:
     return f"{escape(figure)}<br><small>[{escape(interval)}</small>"
 
 
-def _det_html(evaluation: Evaluation) -> str:
-    """One DET plot for each column, all models in each."""
-    columns = {
+def evaluation_curves(evaluation: Evaluation) -> dict[str, dict[str, Scores]]:
+    """Give what is drawn of an evaluation: one DET plot for each column, all models in each.
+
+    Args:
+        evaluation: The scores.
+
+    Returns:
+        Scores by column, then by model.
+    """
+    return {
         column: {model: evaluation.scores(model, column) for model in evaluation.models}
         for column in evaluation.columns
     }
-    ticks = det_ticks([scores for curves in columns.values() for scores in curves.values()])
+
+
+def _det_html(plots: Mapping[str, Mapping[str, Scores]]) -> str:
+    ticks = det_ticks([scores for curves in plots.values() for scores in curves.values()])
     return "".join(
-        f"<figure><figcaption>{escape(column)}</figcaption>{det_plot(curves, column, ticks)}</figure>"
-        for column, curves in columns.items()
+        f"<figure><figcaption>{escape(name)}</figcaption>{det_plot(curves, name, ticks)}</figure>"
+        for name, curves in plots.items()
     )
 
 
 def _bars_html(heading: str, table: Table) -> str:
     return (
         f"<h2>{escape(heading)}</h2>{legend(table.columns)}<figure>{bar_plot(table)}</figure>"
-        f"<details><summary>The same as a table</summary>{_table_html(table)}</details>"
+        f"<details><summary>The same as a table</summary>{table_html(table)}</details>"
     )
 
 
@@ -158,9 +204,20 @@ def _scores_html(evaluation: Evaluation) -> str:
     )
 
 
-def _made_html(evaluation: Evaluation, provenance: Mapping[str, Any]) -> str:
-    """Everything that is needed to make the figures again."""
-    sections = {"this report": provenance, **{name: s.metadata for name, s in evaluation.models.items()}}
+def made(evaluation: Evaluation, provenance: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Gather everything that is needed to make the figures again.
+
+    Args:
+        evaluation: Whose scores say how they were made.
+        provenance: How the report was.
+
+    Returns:
+        Names and values, by section.
+    """
+    return {"this report": provenance, **{name: s.metadata for name, s in evaluation.models.items()}}
+
+
+def _made_html(sections: Mapping[str, Mapping[str, Any]]) -> str:
     parts = []
     for name, values in sections.items():
         if not values:

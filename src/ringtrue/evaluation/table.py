@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -151,8 +152,9 @@ class Table:
     def to_text(self) -> str:
         """Render for a terminal; a table too wide for it is turned, a line for each column."""
         cells = self.cells()
-        if sum(2 + max(map(len, column)) for column in zip(*cells, strict=True)) > _TERMINAL:
-            cells = [list(line) for line in zip(*cells, strict=True)]
+        turned = [list(line) for line in zip(*cells, strict=True)]
+        if _width(cells) > max(_TERMINAL, _width(turned)):
+            cells = turned
         widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
         lines = [
             "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in cells
@@ -287,6 +289,10 @@ def _figure(models: Sequence[Scores], clusters: Clusters, seed: int, draws: int)
     return pairwise_differences(FIGURES["eer"], sides, resampling, rng, draws)[0, 1]
 
 
+def _width(cells: Sequence[Sequence[str]]) -> int:
+    return sum(2 + max(map(len, column)) for column in zip(*cells, strict=True))
+
+
 def few_note(rows: Sequence[Row]) -> tuple[str, ...]:
     """Warn where an interval has too few clusters to keep its promise.
 
@@ -312,19 +318,26 @@ def format_figure(figure: Interval, kind: Kind = "model", unit: Unit = "percent"
         unit: How numbers are written.
 
     Returns:
-        Such as ``12.3 [8.1, 17.0]``; a star marks an interval from few clusters.
+        Such as ``12.3 [8.1, 17.0]``; a star marks an interval from few clusters. A mean over seeds has their
+        standard deviation behind it, as in ``12.3 ± 0.8 [8.1, 17.0]``; what is unknown is a hyphen.
 
     >>> format_figure(Interval(0.123, 0.081, 0.17, 0.95, 40, 12))
     '12.3 [8.1, 17.0]'
     >>> format_figure(Interval(-0.0123, -0.02, -0.001, 0.95, 40, 12, 0.032), "difference", "fine percent")
     '-1.23 [-2.00, -0.10] p 0.032'
     """
+    if math.isnan(figure.estimate):
+        return "-"
     sign = "+" if kind == "difference" else ""
     scale, digits = {"percent": (100, 1), "fine percent": (100, 2), "number": (1, 4)}[unit]
-    low, high = figure.low, figure.high
-    numbers = [f"{scale * value:{sign}.{digits}f}" for value in (figure.estimate, low, high)]
+
+    def number(value: float) -> str:
+        return f"{scale * value:{sign}.{digits}f}"
+
+    spread = "" if figure.deviation is None else f" ± {scale * figure.deviation:.{digits}f}"
+    ends = "" if math.isnan(figure.low) else f" [{number(figure.low)}, {number(figure.high)}]"
     p_value = "" if figure.p_value is None else f" p {figure.p_value:.3f}"
-    return f"{numbers[0]} [{numbers[1]}, {numbers[2]}]{'*' if figure.is_descriptive else ''}{p_value}"
+    return f"{number(figure.estimate)}{spread}{ends}{'*' if figure.is_descriptive else ''}{p_value}"
 
 
 def _escape_markdown(text: str) -> str:
@@ -337,6 +350,7 @@ _LATEX = {
     "^": r"\textasciicircum{}",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
+    "±": r"$\pm$",
     "|": r"\textbar{}",
     **{letter: f"\\{letter}" for letter in "&%$#_{}"},
 }
