@@ -82,7 +82,7 @@ def _score(options: argparse.Namespace) -> int:
         scores = content_blind_scores(screen(trials, say), screen(judged, say), options.out, say)
     else:
         scores, errors = score_split(
-            Detector.from_pretrained(options.model), judged, options.out, say, leaked
+            Detector.from_pretrained(options.model), judged, options.out, say, leaked=leaked
         )
     for error in errors:
         complain(error)
