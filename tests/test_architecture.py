@@ -23,12 +23,31 @@ MAY_IMPORT = {
     "evaluation": {*FOUNDATIONS, "audio", "windows", "data", "models"},
     "training": {*FOUNDATIONS, "", "tensors", "audio", "windows", "config", "data", "models", "evaluation"},
     "inference": {*FOUNDATIONS, "audio", "windows", "models", "evaluation"},
+    "packing": {*FOUNDATIONS, "audio", "windows", "data", "evaluation", "inference"},
+    "robustness": {*FOUNDATIONS, "audio", "data", "evaluation", "inference"},
     "pipeline": {*FOUNDATIONS, "", "config", "data", "models", "training", "evaluation", "inference"},
     "demo": {*FOUNDATIONS, "", "config", "data", "evaluation", "inference", "pipeline"},
-    "cli": {"", "errors", "audio", "config", "data", "evaluation", "inference", "pipeline", "demo", "files"},
+    "cli": {
+        "",
+        "errors",
+        "audio",
+        "config",
+        "data",
+        "evaluation",
+        "inference",
+        "pipeline",
+        "demo",
+        "files",
+        "packing",
+        "robustness",
+    },
 }
 # What a verdict is made of: nothing here may reach for torch or for the training side.
-LIGHT = ["inference/runtime.py", "inference/evidence.py", "inference/verdict.py", "inference/session.py"]
+LIGHT = [
+    f"inference/{name}.py"
+    for name in ("runtime", "evidence", "speech", "judge", "verdict", "session", "stream", "sequential", "batch",
+                 "results", "report", "speed")
+]  # fmt: skip
 NUMPY_ONLY = ["evaluation/metrics.py", "evaluation/calibrate.py"]
 HEAVY = {
     "torch", "transformers", "sklearn", "scipy", "onnxruntime", "onnx", "soundfile", "soxr", "av", "yaml", "pydantic",
@@ -36,7 +55,13 @@ HEAVY = {
 }  # fmt: skip
 # These rooms are about their dependency: to import them is to want it.
 ABOUT = {
-    "torch": {"models/features.py", "models/layers.py", "models/prosody_encoder.py", "models/frontends.py"}
+    "torch": {
+        "inference/fold.py",
+        "models/features.py",
+        "models/layers.py",
+        "models/prosody_encoder.py",
+        "models/frontends.py",
+    }
     | {f"training/{name}.py" for name in ("train", "content", "losses", "state")},
     "yaml": {"config.py"},
     "pydantic": {"config.py"},

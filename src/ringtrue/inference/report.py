@@ -44,7 +44,7 @@ def render_report(outcomes: Sequence[Outcome], command: str, version: str) -> st
     judged = [outcome.verdict for outcome in outcomes if outcome.verdict is not None]
     counts = {word: sum(verdict.decision == word for verdict in judged) for word in _WORDS}
     failed = len(outcomes) - len(judged)
-    summary = ", ".join(
+    summary = f"{len(outcomes)} recording{'s' if len(outcomes) != 1 else ''}: " + ", ".join(
         [f"{count} {_WORDS[word]}" for word, count in counts.items() if count]
         + ([f"{failed} unreadable"] if failed else [])
     )
@@ -84,10 +84,10 @@ def plain_words(verdict: Verdict) -> str:
     favoured, other = (
         ("a person speaking", "a machine") if verdict.llr > 0 else ("a machine", "a person speaking")
     )
-    times = "about as likely" if odds < 1.5 else f"about {_round(odds)} times more likely"
+    compared = "about as likely if" if odds < 1.5 else f"about {_round(odds)} times more likely if"
     strength = (
-        f"The evidence is {times} if it was made by {favoured} than if it was made by {other}, "
-        "as far as the model's development data can tell."
+        f"The evidence is {compared} it was made by {favoured} {'as' if odds < 1.5 else 'than'} if it was made by "
+        f"{other}, as far as the model's development data can tell."
     )
     if verdict.decision == "inconclusive":
         return f"{strength} That is not enough, or not fit, for a decision at the promised error rate."
@@ -191,16 +191,11 @@ def _measurements(verdict: Verdict) -> str:
     for name, (words, unit, factor) in _MEASUREMENTS.items():
         if name in verdict.evidence:
             place = verdict.percentiles.get(name)
-            among = "" if place is None else f"{place:g}"
-            rows.append(
-                f'<tr><td>{words}</td><td class="number">{verdict.evidence[name] * factor:.3g} {unit}</td>'
-                f'<td class="number">{among}</td></tr>'
-            )
-    return (
-        '<table class="measurements"><tr><th>measured</th><th></th><th>percentile among real speech</th></tr>'
-        + "".join(rows)
-        + "</table>"
-    )
+            among = "" if place is None else f'<td class="number">{place:g}</td>'
+            value = f"{verdict.evidence[name] * factor:.3g} {unit}"
+            rows.append(f'<tr><td>{words}</td><td class="number">{value}</td>{among}</tr>')
+    head = '<th class="number">percentile among real speech</th>' if verdict.percentiles else ""
+    return f"<table><tr><th>measured</th><th></th>{head}</tr>{''.join(rows)}</table>"
 
 
 def _operating_point(verdict: Verdict) -> str:
