@@ -62,10 +62,12 @@ def _speed(options: argparse.Namespace) -> int:
         )
         for name, value in found["ms_per_s"].items():
             size = found["bytes"].get("detector" if name == "wave to verdict" else name)
-            ratio = found["ratios"].get(name)
+            over = [
+                f"{found[kind][name]:.1f}x" if name in found[kind] else ""
+                for kind in ("ratios", "ratios_clip")
+            ]
             print(
-                f"{name:34} {value:21.2f} {f'{ratio:.1f}x' if ratio else '':>16} "
-                f"{f'{size / 1e6:.2f}' if size else '':>6}"
+                f"{name:34} {value:21.2f} {over[0]:>15} {over[1]:>10} {f'{size / 1e6:.2f}' if size else '':>6}"
             )
         live = found["live"]
         print(f"wave to verdict over network: {found['ratios']['wave to verdict over network']:.2f}")
