@@ -205,3 +205,15 @@ def test_plain_words_say_which_way_and_never_how_certain(tiny_onnx, speechlike, 
     assert "%" not in words
     assert ("made by a person speaking than" in words) == (score > 0.2)  # the LLR is 2 score + 0.5
     assert ("about as likely" in words) == (-0.4 < score < -0.1)
+
+
+def test_plain_words_of_a_recording_that_is_spoofed_in_part(tiny_onnx, speechlike, monkeypatch):
+    detector = Detector(tiny_onnx)
+    scores = iter([3.0] * 4 + [-9.0] + [3.0] * 40)
+    monkeypatch.setattr(detector, "score_windows", lambda windows: np.array([next(scores)]))
+    verdict = detector.check((speechlike(40.0), 16_000))
+    words = plain_words(verdict)
+    assert words.startswith("As a whole: the evidence is about")
+    assert "at 8.0 to 12.0 s stands out as machine-made" in words
+    assert words.endswith("It is called spoof, in part.")
+    assert "8.0 to 12.0 s" in render_report([Outcome("a.wav", verdict)], "", "")

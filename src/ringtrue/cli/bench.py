@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 from ringtrue.cli.terminal import ERROR, OK, Command, complain, say
@@ -45,6 +44,8 @@ def _bench(options: argparse.Namespace) -> int:
 
 
 def _speed(options: argparse.Namespace) -> int:
+    import json
+
     from ringtrue.inference.runtime import find_model
     from ringtrue.inference.speed import measure_speed, read_wave
 
@@ -121,6 +122,8 @@ def _robustness(options: argparse.Namespace) -> int:
 
 
 def _sequential(options: argparse.Namespace) -> int:
+    import json
+
     from ringtrue.data.corpora import load_samples
     from ringtrue.inference.runtime import Detector
     from ringtrue.packing import verify_sequential

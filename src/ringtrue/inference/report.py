@@ -93,6 +93,12 @@ def plain_words(verdict: Verdict) -> str:
         return f"{strength} That is not enough, or not fit, for a decision at the promised error rate."
     if verdict.regions and verdict.decision == "spoof":
         where = ", ".join(f"{region.start_s:.1f} to {region.end_s:.1f} s" for region in verdict.regions[:5])
+        lower = verdict.operating_point.get("band", {}).get("lower", -math.inf)
+        if verdict.llr >= lower:
+            return (
+                f"As a whole: {strength[0].lower()}{strength[1:]} But what is heard at {where} stands out as "
+                "machine-made, more than chance finds in a recording of this length. It is called spoof, in part."
+            )
         return f"{strength} It is called spoof. The evidence for a machine is strongest at {where}."
     return f"{strength} It is called {_WORDS[verdict.decision]}."
 
@@ -191,10 +197,14 @@ def _measurements(verdict: Verdict) -> str:
     for name, (words, unit, factor) in _MEASUREMENTS.items():
         if name in verdict.evidence:
             place = verdict.percentiles.get(name)
-            among = "" if place is None else f'<td class="number">{place:g}</td>'
+            among = (
+                f'<td class="number">{"" if place is None else f"{place:g}"}</td>'
+                if verdict.percentiles
+                else ""
+            )
             value = f"{verdict.evidence[name] * factor:.3g} {unit}"
             rows.append(f'<tr><td>{words}</td><td class="number">{value}</td>{among}</tr>')
-    head = '<th class="number">percentile among real speech</th>' if verdict.percentiles else ""
+    head = '<th class="among">percentile among real speech</th>' if verdict.percentiles else ""
     return f"<table><tr><th>measured</th><th></th>{head}</tr>{''.join(rows)}</table>"
 
 
