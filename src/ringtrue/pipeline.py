@@ -13,13 +13,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ringtrue import __version__
 from ringtrue.data.corpora import load_samples
-from ringtrue.data.trials import Trial, fingerprint, leaks
-from ringtrue.errors import AudioError, CheckpointError, CorpusError
+from ringtrue.data.corpora.remote import is_remote
+from ringtrue.data.trials import LABELS, Trial, fingerprint, leaks
+from ringtrue.errors import AudioError, CheckpointError, CorpusError, RingtrueError
 from ringtrue.evaluation.scores import Scores, read_scores, scores_of_trials, write_scores
 from ringtrue.evaluation.scoring import score_resumably
-from ringtrue.files import cache_dir, write_json
+from ringtrue.files import cache_dir, stable_int, write_json
 
 if TYPE_CHECKING:
     from ringtrue.config import ContentConfig, RunConfig
@@ -38,6 +41,8 @@ PACKAGED_TEACHER = "whisper-base-from-packages"
 def screen(trials: Sequence[Trial], progress: Progress) -> list[Trial]:
     """Decode every recording once and leave out what cannot be read, so that no later step has to.
 
+    Recordings on the hub are not fetched for it: they are checked as they are listened to.
+
     Args:
         trials: The corpus.
         progress: Takes one line for each of the first unreadable recordings, and now and then one between.
@@ -54,6 +59,8 @@ def screen(trials: Sequence[Trial], progress: Progress) -> list[Trial]:
     else:
         broken = {}
         for count, trial in enumerate(trials, start=1):
+            if is_remote(trial.audio):
+                continue
             try:
                 load_samples(trial)
             except AudioError as error:
@@ -68,10 +75,10 @@ def screen(trials: Sequence[Trial], progress: Progress) -> list[Trial]:
 
 
 def prepare_units(config: ContentConfig, trials: Sequence[Trial], progress: Progress) -> ContentUnits:
-    """Give the train and dev clips their content units, from the cache where they are in it.
+    """Give the train and dev clips their content units, and mean vectors where asked for, from the cache if there.
 
     Args:
-        config: Which teacher, layer and how many units.
+        config: Which teacher, layers and how many units; whether they are exchanged between clips, as a placebo.
         trials: The corpus; test splits are left alone.
         progress: Takes one line now and then.
 
@@ -86,7 +93,7 @@ def prepare_units(config: ContentConfig, trials: Sequence[Trial], progress: Prog
     from ringtrue.training.content import make_units
 
     teacher, layer = _teacher(config, progress)
-    return make_units(
+    units = make_units(
         [trial for trial in trials if trial.split in ("train", "dev")],
         load_samples,
         teacher,
@@ -95,8 +102,10 @@ def prepare_units(config: ContentConfig, trials: Sequence[Trial], progress: Prog
         count=config.units,
         fit_clips=config.fit_clips,
         seed=0,
+        pooled_layer=config.pooled_layer,
         progress=progress,
     )
+    return units.shuffled(seed=0) if config.shuffled else units
 
 
 def _teacher(config: ContentConfig, progress: Progress) -> tuple[FrontEnd, int]:
@@ -142,8 +151,36 @@ def train_and_export(
         "systems": sorted({trial.system for trial in heard} - {""}),
         "clips": len(heard),
     }
+    load = load_samples
+    if config.training.cached:
+        from ringtrue.data.wave_store import store_waves
+
+        used = [trial for trial in trials if trial.split in ("train", "dev")]
+        load = store_waves(cache_dir() / "waves", used, load_samples, progress).load
+    teaching = None
+    if config.distillation.weight:
+        from ringtrue.training.distil import teach
+
+        teaching = teach(
+            heard,
+            load,
+            _teacher(config.content, progress)[0],
+            units,
+            cache_dir() / "teachers",
+            layer=config.distillation.layer,
+            erase=config.distillation.erase,
+            progress=progress,
+        )
     best = train(
-        config, trials, load_samples, units, run, augment=augment, trained_on=trained_on, progress=progress
+        config,
+        trials,
+        load,
+        units,
+        run,
+        augment=augment,
+        teaching=teaching,
+        trained_on=trained_on,
+        progress=progress,
     )
     exported = best.with_suffix(".onnx")
     try:
@@ -156,7 +193,7 @@ def train_and_export(
 
 
 def score_split(
-    detector: Detector, trials: Sequence[Trial], out: Path, progress: Progress
+    detector: Detector, trials: Sequence[Trial], out: Path, progress: Progress, leaked: Sequence[str] = ()
 ) -> tuple[Scores, list[str]]:
     """Score trials into a file, or read the file if this model has scored these recordings before.
 
@@ -165,6 +202,8 @@ def score_split(
         trials: What to score.
         out: The scores file. A journal beside it lets a killed run go on.
         progress: Takes one line now and then.
+        leaked: What the trials share with what models are trained on; kept with the scores, which are then judged only
+            if that is forced.
 
     Returns:
         The scores of the readable trials, and one message for each of the others.
@@ -190,6 +229,7 @@ def score_split(
     _refuse_too_many(errors, len(trials))
     readable = [trial for trial in trials if trial.id in scored]
     made = {**provenance(detector), "trials": name, "unreadable": errors}
+    made |= {"leaks": list(leaked)} if leaked else {}
     scores = scores_of_trials(readable, [scored[trial.id] for trial in readable], made)
     write_scores(out, scores)
     journal.unlink(missing_ok=True)  # another process may have finished the same work
@@ -213,7 +253,7 @@ def content_blind_scores(
     Raises:
         CorpusError: There is nothing to judge, or a label is missing from the training split.
     """
-    from ringtrue.data import audit
+    from ringtrue.data import audit, surface
 
     heard = [trial for trial in trials if trial.split == "train"]
     if not judged:
@@ -221,41 +261,106 @@ def content_blind_scores(
     made = {"model": "random forest on surface features", "trials": fingerprint([*heard, *judged])}
     if (kept := _kept_scores(out, made)) is not None:
         return kept
-    features = audit.measure([*heard, *judged], load_samples, progress)
+    features = surface.measure([*heard, *judged], load_samples, progress)
     floor = audit.content_blind_floor(heard, features[: len(heard)], features[len(heard) :])
     scores = scores_of_trials(judged, floor.tolist(), made)
     write_scores(out, scores)
     return scores
 
 
-def audit_corpus(source: str, progress: Progress) -> list[str]:
+def audit_corpus(source: str, progress: Progress, matched: Path | None = None) -> list[str]:
     """Say whether a corpus can be solved without listening, what is tied to the label, and what leaks.
 
     Args:
         source: As `load_corpus` takes it.
         progress: Takes one line now and then.
+        matched: Where to write a manifest of a subset whose two labels have the same surface.
 
     Returns:
-        Lines to print.
-    """
-    from tempfile import TemporaryDirectory
+        Lines to print; the first is the verdict.
 
+    Raises:
+        CorpusError: A label has fewer than two speakers, or no two recordings match.
+    """
     from ringtrue.data import audit
     from ringtrue.data.corpora import load_corpus
+    from ringtrue.data.surface import survey
+    from ringtrue.data.trials import write_manifest
     from ringtrue.evaluation.metrics import eer
 
-    trials = screen(load_corpus(source, progress), progress)
-    judged = [trial for trial in trials if trial.split == "test"]
-    with TemporaryDirectory() as folder:
-        floor = content_blind_scores(trials, judged, Path(folder) / "floor.tsv", progress)
-    lines = [audit.floor_verdict(eer(floor.bonafide, floor.spoof))]
-    lines += [f"LEAK: {leak}" for leak in leaks(trials)]
-    for split in ("train", "test"):
-        side = [trial for trial in trials if trial.split == split]
-        for field in ("language", "codec", "speaker"):
-            tie = audit.cramers_v([trial.label for trial in side], [getattr(trial, field) for trial in side])
-            lines.append(f"{split}: Cramer's V of label and {field}: {tie:.2f}")
+    trials = load_corpus(source, progress)
+    surveyed = survey(trials, progress)
+    for fault in surveyed.faults[:5]:
+        progress(f"left out: {fault}")
+    _refuse_too_many(surveyed.faults, len(trials))
+    floor = audit.cross_validated_floor(surveyed.trials, surveyed.features)
+    human = np.array([trial.is_bonafide for trial in surveyed.trials])
+    tied, leaked = audit.ties(surveyed), [*leaks(trials), *audit.shared_files(surveyed)]
+    lines = [audit.verdict(eer(floor[human], floor[~human]), tied, leaked)]
+    split = np.array([trial.split for trial in surveyed.trials])
+    heard, judged = split == "train", split == "test"
+    if human[heard].any() and (~human)[heard].any() and human[judged].any() and (~human)[judged].any():
+        train = [trial for trial in surveyed.trials if trial.split == "train"]
+        scores = audit.content_blind_floor(train, surveyed.features[heard], surveyed.features[judged])
+        figure = eer(scores[human[judged]], scores[~human[judged]])
+        lines.append(f"learnt on train, judged on test: {audit.floor_verdict(figure)}")
+    lines += [f"LEAK: {leak}" for leak in leaked]
+    lines.append("Cramer's V of the label and " + ", ".join(f"{name} {v:.2f}" for name, v in tied.items()))
+    lines += [line for histogram in audit.histograms(surveyed) for line in histogram.lines()]
+    if matched is not None:
+        chosen = audit.matched_subset(surveyed.trials, floor)
+        if not chosen:
+            raise CorpusError(
+                f"{source}: no recordings of the two labels match; nothing is written to {matched}"
+            )
+        write_manifest(matched, chosen)
+        lines.append(
+            f"{matched}: {len(chosen)} recordings that match by their surface; audit them to see how well"
+        )
     return lines
+
+
+AUDITED = 400
+"""Recordings of each label that the one-line verdict is made from: enough for an EER to within some five points."""
+
+
+def audit_line(trials: Sequence[Trial], progress: Progress) -> str:
+    """Say in one line whether a set can be trusted, from a stable sample of it; kept for the next time.
+
+    Args:
+        trials: What is trained on, or judged; the whole corpus tells leaks as well.
+        progress: Takes one line now and then.
+
+    Returns:
+        The line. Where nothing can be said, why.
+    """
+    from ringtrue.data import audit
+    from ringtrue.data.surface import survey
+    from ringtrue.evaluation.metrics import eer
+
+    path = cache_dir() / "audits" / f"{fingerprint(trials)}.json"
+    if path.exists():
+        return str(json.loads(path.read_text(encoding="utf-8")))
+    here = [
+        trial for trial in trials if not is_remote(trial.audio)
+    ]  # a verdict is not worth hundreds of requests
+    sample = [
+        trial
+        for label in LABELS
+        for trial in sorted(
+            (trial for trial in here if trial.label == label), key=lambda trial: stable_int("audit", trial.id)
+        )[:AUDITED]
+    ]
+    try:
+        surveyed = survey(sample, progress)
+        human = np.array([trial.is_bonafide for trial in surveyed.trials], dtype=bool)
+        floor = audit.cross_validated_floor(surveyed.trials, surveyed.features)
+    except RingtrueError as error:  # too few speakers, or scikit-learn is absent: no reason to stop
+        return f"content-blind floor not known ({error}); {audit.say_leaks(leaks(trials))}"
+    leaked = [*leaks(trials), *audit.shared_files(surveyed)]
+    line = audit.verdict(eer(floor[human], floor[~human]), audit.ties(surveyed), leaked)
+    write_json(path, line)
+    return line
 
 
 def provenance(detector: Detector) -> dict[str, str]:

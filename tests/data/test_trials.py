@@ -75,7 +75,9 @@ def test_a_leak_is_found(trial, leak):
 
 
 def test_seen_systems_with_unseen_voices_are_no_leak():
-    check_disjoint([HUMAN, MACHINE, replace(MACHINE, id="x", split="test_seen", speaker="other voice")])
+    check_disjoint(
+        [HUMAN, MACHINE, replace(MACHINE, id="x", split="test_seen", speaker="other voice", audio="y")]
+    )
 
 
 def test_a_system_of_both_dev_and_test_is_a_leak():

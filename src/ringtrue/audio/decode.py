@@ -36,7 +36,8 @@ ACCEPTED = "wav, flac, mp3, ogg, opus, aiff, m4a, aac, mp4, webm, mkv, amr, wma,
 _MAX_CHANNELS = 64
 _MAX_PIPE_BYTES = 4 << 30  # a pipe has no end that one could look up: /dev/zero must stop somewhere
 _MAX_PLANES = 8  # beyond, PyAV 18 reads past the end of a frame's list of planes and may crash
-_READ_FRAMES = 4096  # samples per read: what a damaged FLAC file loses before its fault is at most this much
+_READ_FRAMES = 1 << 15  # samples per read: small reads cost a third of a FLAC file's decoding
+_CAREFUL_FRAMES = 4096  # near damage: what a FLAC file loses before its fault is at most this much
 
 _SNDFILE_MAGIC = (b"RIFF", b"RIFX", b"RF64", b"riff", b"fLaC", b"OggS", b"FORM", b".snd", b"caff", b"NIST")
 _HEADERLESS = {  # extension -> FFmpeg format, rate in Hz; G.711 is 8 kHz and G.722 is 16 kHz by definition
@@ -210,7 +211,7 @@ def _open_sndfile(file: BinaryIO, name: str, sha256: str, stack: contextlib.Exit
     info = AudioInfo(name, sha256, sound.samplerate, sound.channels, codec, sound.format.lower(), promised_s)
     _check_limits(info)
     native = NativeAudio(info, ())
-    native.blocks = _sndfile_blocks(sound, native.faults)
+    native.blocks = _sndfile_blocks(file, sound, native.faults)
     return native
 
 
@@ -227,18 +228,25 @@ class _QuietFile:
         return int(self._file.tell())
 
 
-def _sndfile_blocks(sound: Any, faults: list[str]) -> Iterator[Samples]:
+def _sndfile_blocks(file: BinaryIO, sound: Any, faults: list[str]) -> Iterator[Samples]:
+    """Read in large blocks; where one is damaged, read again from the start in small ones up to the damage."""
     import soundfile
 
-    while True:
-        try:
-            block = sound.read(_READ_FRAMES, dtype="float32", always_2d=True)
-        except soundfile.LibsndfileError:
-            faults.append("damaged: what follows the damage is not read")
-            return
-        if len(block) == 0:
-            return
-        yield block
+    given = 0
+    try:
+        while len(block := sound.read(_READ_FRAMES, dtype="float32", always_2d=True)):
+            yield block
+            given += len(block)
+        return
+    except soundfile.LibsndfileError:
+        faults.append("damaged: what follows the damage is not read")
+    file.seek(0)
+    with contextlib.suppress(soundfile.LibsndfileError), soundfile.SoundFile(_QuietFile(file), "r") as again:
+        while len(block := again.read(_CAREFUL_FRAMES, dtype="float32", always_2d=True)):
+            given -= len(block)
+            if given < 0:
+                yield block
+                given = 0
 
 
 def _promised_by_sndfile(sound: Any) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from ringtrue.cli.terminal import OK, Command, complain, say
 
@@ -28,6 +29,13 @@ def add(command: Command) -> None:
         action.set_defaults(run=run)
         if name == "prepare":
             action.add_argument("folder", nargs="?", help="the same as NAME:FOLDER")
+        if name == "audit":
+            action.add_argument(
+                "--matched",
+                type=Path,
+                metavar="OUT.tsv",
+                help="write a subset whose labels have the same surface",
+            )
         if name == "describe":
             action.add_argument(
                 "--audio", nargs="?", type=int, const=20, default=0, metavar="N",
@@ -78,5 +86,5 @@ def _corpus_describe(options: argparse.Namespace) -> int:
 def _corpus_audit(options: argparse.Namespace) -> int:
     from ringtrue.pipeline import audit_corpus
 
-    print("\n".join(audit_corpus(options.corpus, say)))
+    print("\n".join(audit_corpus(options.corpus, say, options.matched)))
     return OK

@@ -59,6 +59,7 @@ def add(command: Command) -> None:
         "--rate", type=float, default=0.05, help="error rate that the band promises (0.05)"
     )
     calibrate.add_argument("--out", type=Path, default=Path("calibration.json"), help="(calibration.json)")
+    calibrate.add_argument("--store", type=Path, metavar="MODEL", help="also make this model decide by it")
     calibrate.add_argument(
         "--apply", nargs="+", type=Path, metavar="TEST", help="also map these, one for each file"
     )
@@ -69,18 +70,25 @@ def add(command: Command) -> None:
 
 def _score(options: argparse.Namespace) -> int:
     from ringtrue.data.corpora import load_corpus
+    from ringtrue.data.trials import leaks
     from ringtrue.inference.runtime import Detector
-    from ringtrue.pipeline import CONTENT_BLIND, content_blind_scores, score_split, screen
+    from ringtrue.pipeline import CONTENT_BLIND, audit_line, content_blind_scores, score_split, screen
 
     trials = load_corpus(options.corpus, say)
     judged = [trial for trial in trials if trial.split in options.split.split(",")]
+    leaked = [leak for leak in leaks(trials) if leak.split(" ")[0] in options.split.split(",")]
     errors: list[str] = []
     if options.model == CONTENT_BLIND:
         scores = content_blind_scores(screen(trials, say), screen(judged, say), options.out, say)
     else:
-        scores, errors = score_split(Detector.from_pretrained(options.model), judged, options.out, say)
+        scores, errors = score_split(
+            Detector.from_pretrained(options.model), judged, options.out, say, leaked
+        )
     for error in errors:
         complain(error)
+    say(f"audit: {audit_line(judged, say)}")
+    for leak in leaked:
+        complain(f"LEAK: {leak}; `evaluate` will refuse these scores unless forced")
     print(f"{options.out}: {len(scores)} trials scored, {len(errors)} could not be read")
     return ERROR if errors else OK
 
@@ -139,6 +147,12 @@ def _calibrate(options: argparse.Namespace) -> int:
         question, options.method, options.rate, options.out, options.apply, options.to, say
     ):
         print(line)
+    if options.store:
+        from ringtrue.evaluation.fitting import read_stored
+        from ringtrue.inference.store import store_calibration
+
+        for path in store_calibration(options.store, read_stored(options.out), options.force):
+            print(f"{path}: decides by {options.out}")
     return OK
 
 

@@ -37,11 +37,12 @@ def _demo(options: argparse.Namespace) -> int:
 def _train(options: argparse.Namespace) -> int:
     from ringtrue.config import load_config
     from ringtrue.data.corpora import load_corpus
-    from ringtrue.pipeline import prepare_units, screen, train_and_export
+    from ringtrue.pipeline import audit_line, prepare_units, screen, train_and_export
 
     config = load_config(options.config, options.set)
     config = config.smoke() if options.smoke else config
     trials = screen(load_corpus(options.corpus, say), say)
+    say(audit_line([trial for trial in trials if trial.split == "train"], say))
     units = prepare_units(config.content, trials, say)
     print(train_and_export(config, trials, units, options.out or Path("runs") / config.name, say))
     return OK

@@ -1,4 +1,4 @@
-"""Trials and their sound -> could this set be solved without listening to the speech?
+"""Trials and their surface -> could this set be solved without listening to the speech, and does it leak?
 
 A corpus whose human half is louder, shorter, band-limited or padded with silence lets a detector score well
 and learn nothing. The *content-blind floor* is what a classifier reaches that sees such surface properties
@@ -7,120 +7,33 @@ only; a detector's figure means something to the degree that it beats the floor 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from itertools import pairwise
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from ringtrue.audio import SAMPLE_RATE_HZ
+from ringtrue.data.surface import FEATURE_NAMES, Survey
 from ringtrue.data.trials import Trial
 from ringtrue.errors import CorpusError, require
+from ringtrue.files import stable_int
 
 CONFOUNDED_EER = 0.35
 """Where a content-blind classifier falls below this EER, the corpus can be gamed and says little."""
 
-_FRAME = 400  # samples, 25 ms
-_HOP = 160  # samples, 10 ms
-_FFT = 512  # points, 31.25 Hz apart
-_SILENCE_DB = 40.0  # a frame so far below the loud ones is silence
-_FLOOR_DB = -120.0  # digital silence, kept finite
-_BAND_EDGES_HZ = (0, 300, 1000, 2000, 4000, 6000, 8000)
-_ROLLOFF = 0.99  # share of energy below the effective bandwidth
+TIED = 0.5
+"""From this Cramér's V on, a property is worth naming in one line."""
+
 _TREES = 300
-
-FEATURE_NAMES = (
-    "duration_s",
-    "level_db",
-    "peak_db",
-    "crest_db",
-    "leading_silence_s",
-    "trailing_silence_s",
-    "silence_share",
-    "noise_floor_db",
-    "bandwidth_hz",
-    *(f"band_{low}_{high}_hz_db" for low, high in pairwise(_BAND_EDGES_HZ)),
+_FOLDS = 5
+_CALIPER = (
+    0.2  # of the scores' standard deviation: as far as two matched recordings may lie apart (Austin, 2011)
 )
-
-Samples = NDArray[np.float32]
-
-
-def content_blind_features(samples: Samples) -> NDArray[np.float64]:
-    """Measure what can be known of a recording without hearing what or who speaks.
-
-    Args:
-        samples: A wave, float32 ``(T,)``, 16 kHz, [-1, 1]; T >= 1.
-
-    Returns:
-        float64 ``(15,)``, one value for each of `FEATURE_NAMES`, all finite, for silence too.
-
-    Raises:
-        CorpusError: There are no samples.
-    """
-    if samples.ndim != 1 or samples.size == 0:
-        raise CorpusError(f"samples of shape {samples.shape}; a non-empty mono wave is accepted")
-    wave = samples.astype(np.float64)
-    padded = np.pad(wave, (0, max(0, _FRAME - wave.size)))
-    frames = np.lib.stride_tricks.sliding_window_view(padded, _FRAME)[::_HOP]
-    frame_db = _db(np.mean(frames**2, axis=1))
-    is_speech = frame_db > max(np.quantile(frame_db, 0.95) - _SILENCE_DB, _FLOOR_DB)
-    heard = np.flatnonzero(is_speech)
-    first, last = (heard[0], heard[-1]) if heard.size else (len(frames), -1)
-    level_db, peak_db = float(_db(np.mean(wave**2))), float(_db(np.max(wave**2)))
-    bandwidth_hz, band_db = _spectrum(frames)
-    return np.array(
-        [
-            wave.size / SAMPLE_RATE_HZ,
-            level_db,
-            peak_db,
-            peak_db - level_db,
-            first * _HOP / SAMPLE_RATE_HZ,
-            (len(frames) - 1 - last) * _HOP / SAMPLE_RATE_HZ,
-            1 - np.mean(is_speech),
-            np.quantile(frame_db, 0.1),
-            bandwidth_hz,
-            *band_db,
-        ]
-    )
-
-
-def _spectrum(frames: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-    """Average the power spectrum over a recording; give its effective bandwidth and its bands."""
-    power = np.mean(np.abs(np.fft.rfft(frames * np.hanning(_FRAME), _FFT, axis=1)) ** 2, axis=0)
-    frequencies_hz = np.fft.rfftfreq(_FFT, 1 / SAMPLE_RATE_HZ)
-    total = float(power.sum())
-    if total == 0:
-        return 0.0, np.full(len(_BAND_EDGES_HZ) - 1, _FLOOR_DB)
-    bandwidth_hz = float(frequencies_hz[np.searchsorted(np.cumsum(power), _ROLLOFF * total)])
-    starts = np.searchsorted(frequencies_hz, _BAND_EDGES_HZ[:-1])
-    return bandwidth_hz, _db(np.add.reduceat(power, starts) / total)
-
-
-def _db(power: ArrayLike) -> NDArray[np.float64]:
-    return np.asarray(10 * np.log10(np.maximum(power, 10 ** (_FLOOR_DB / 10))))
-
-
-def measure(
-    trials: Sequence[Trial],
-    load: Callable[[Trial], Samples],
-    progress: Callable[[str], None] = lambda line: None,
-) -> NDArray[np.float64]:
-    """Compute the content-blind features of many trials.
-
-    Args:
-        trials: What to measure.
-        load: Gives a trial's wave, float32 ``(T,)`` at 16 kHz.
-        progress: Told a line now and then.
-
-    Returns:
-        float64 ``(trials, 15)``.
-    """
-    features = np.empty((len(trials), len(FEATURE_NAMES)))
-    for row, trial in enumerate(trials):
-        features[row] = content_blind_features(load(trial))
-        if (row + 1) % 500 == 0 or row + 1 == len(trials):
-            progress(f"content-blind features: {row + 1} of {len(trials)} trials")
-    return features
+_BARS = "▁▂▃▄▅▆▇█"
+_BINS = 20
+_SHOWN = ("level_db", "silence_share", "bandwidth_hz", "duration_s")
 
 
 def content_blind_floor(
@@ -150,13 +63,59 @@ def content_blind_floor(
             f"{is_bonafide.sum()} bona fide among {is_bonafide.size} training trials, {len(train_features)} "
             "rows of features; both classes and one row a trial are needed"
         )
-    ensemble = require("sklearn.ensemble", "train")
-    forest = ensemble.RandomForestClassifier(
-        _TREES, min_samples_leaf=2, class_weight="balanced", random_state=seed % 2**32, n_jobs=1
-    ).fit(train_features, is_bonafide)
-    chance = forest.predict_proba(eval_features)[:, 1]
+    chance = _forest(seed).fit(train_features, is_bonafide).predict_proba(eval_features)[:, 1]
     votes = chance * _TREES
     return np.asarray(np.log((votes + 0.5) / (_TREES - votes + 0.5)), dtype=np.float64)  # finite for 0 votes
+
+
+def cross_validated_floor(
+    trials: Sequence[Trial], features: NDArray[np.float64], seed: int = 0
+) -> NDArray[np.float64]:
+    """Score every trial of one set by its surface, with a forest that saw none of the same speaker.
+
+    Args:
+        trials: Trials of both classes.
+        features: Their surface.
+        seed: Seed of folds and forests.
+
+    Returns:
+        Log-odds of bona fide for each trial. Give them to `eer`.
+
+    Raises:
+        CorpusError: One class has fewer than two speakers (or, where these are not known, source utterances, systems,
+            recordings).
+        MissingExtraError: scikit-learn is not installed.
+    """
+    is_bonafide = np.array([trial.is_bonafide for trial in trials], dtype=bool)
+    groups = np.array([_group_of(trial) for trial in trials])
+    least = min((len(set(groups[is_bonafide == side].tolist())) for side in (True, False)), default=0)
+    if least < 2:
+        raise CorpusError(
+            f"a class has {least} groups of speakers; two in each are needed to cross-validate the content-blind floor"
+        )
+    selection = require("sklearn.model_selection", "train")
+    folds = selection.StratifiedGroupKFold(min(_FOLDS, least), shuffle=True, random_state=seed % 2**32)
+    scores = np.zeros(len(trials))
+    for heard, judged in folds.split(features, is_bonafide, groups):
+        if is_bonafide[heard].all() or not is_bonafide[heard].any():
+            continue  # all speakers of a class fell on one side: nothing is known here, and the scores stay 0
+        train = [trials[index] for index in heard]
+        scores[judged] = content_blind_floor(train, features[heard], features[judged], seed)
+    return scores
+
+
+def _group_of(trial: Trial) -> str:
+    for field in ("speaker", "source_utterance", "system"):
+        if value := getattr(trial, field):
+            return f"{trial.label} {field} {value}"
+    return f"{trial.label} id {trial.id}"
+
+
+def _forest(seed: int) -> Any:
+    ensemble = require("sklearn.ensemble", "train")
+    return ensemble.RandomForestClassifier(
+        _TREES, min_samples_leaf=2, class_weight="balanced", random_state=seed % 2**32, n_jobs=1
+    )
 
 
 def floor_verdict(floor_eer: float) -> str:
@@ -186,12 +145,12 @@ def floor_verdict(floor_eer: float) -> str:
 def cramers_v(labels: Sequence[str], column: Sequence[str]) -> float:
     """Measure how strongly a property is tied to the label: a confound table in one number.
 
-    Trials whose property is unknown (an empty string) are left out. A property with very many values, such
-    as the speaker, comes out near 1 by itself in small sets.
+    Corrected for bias (Bergsma, Journal of the Korean Statistical Society 42, 2013), so that a property with very many
+    values, such as the text, does not come out near 1 by itself.
 
     Args:
         labels: One label a trial.
-        column: The property of each trial, such as its language.
+        column: The property of each trial, such as its language; an empty string where it is unknown: left out.
 
     Returns:
         Cramér's V: 0 where the property tells nothing (or takes one value), 1 where it tells the label.
@@ -209,6 +168,173 @@ def cramers_v(labels: Sequence[str], column: Sequence[str]) -> float:
     if min(shape) == 1:
         return 0.0
     counts = np.bincount(rows * shape[1] + columns, minlength=shape[0] * shape[1]).reshape(shape)
-    expected = np.outer(counts.sum(axis=1), counts.sum(axis=0)) / counts.sum()
-    chi_squared = float(np.sum((counts - expected) ** 2 / expected))
-    return float(np.sqrt(chi_squared / (counts.sum() * (min(shape) - 1))))
+    total = counts.sum()
+    expected = np.outer(counts.sum(axis=1), counts.sum(axis=0)) / total
+    phi_squared = float(np.sum((counts - expected) ** 2 / expected)) / total
+    by_chance = (shape[0] - 1) * (shape[1] - 1) / (total - 1)
+    sides = [side - (side - 1) ** 2 / (total - 1) for side in shape]
+    if min(sides) <= 1:  # every value occurs once
+        return 0.0
+    return float(np.sqrt(max(0.0, phi_squared - by_chance) / (min(sides) - 1)))
+
+
+def ties(surveyed: Survey) -> dict[str, float]:
+    """Measure how strongly each property of the recordings is tied to the label.
+
+    Args:
+        surveyed: The recordings.
+
+    Returns:
+        Cramér's V by property, the strongest first.
+    """
+    trials = surveyed.trials
+    columns: dict[str, Sequence[str]] = {
+        "rate": surveyed.rates_hz,
+        "coding": surveyed.codings,
+        **{name: [getattr(t, name) for t in trials] for name in ("codec", "language", "speaker", "corpus")},
+        "text": [t.transcript or t.source_utterance for t in trials],
+    }
+    labels = [trial.label for trial in trials]
+    found = {name: cramers_v(labels, column) for name, column in columns.items()}
+    return dict(sorted(found.items(), key=lambda pair: -pair[1]))
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """How a surface property is spread over the two labels.
+
+    Attributes:
+        name: One of `FEATURE_NAMES`.
+        edges: Borders of the bins, ``(bins + 1,)``.
+        counts: Recordings in each bin, by label.
+    """
+
+    name: str
+    edges: NDArray[np.float64]
+    counts: Mapping[str, NDArray[np.int64]]
+
+    def lines(self) -> list[str]:
+        """Draw it, one line a label, each bar relative to the label's highest."""
+        span = f"{self.edges[0]:.4g} to {self.edges[-1]:.4g}"
+        return [
+            f"{self.name:14} {label:9} "
+            + "".join(_BARS[int(7 * count / max(counts.max(), 1))] if count else " " for count in counts)
+            + f"  {span}"
+            for label, counts in self.counts.items()
+        ]
+
+
+def histograms(surveyed: Survey) -> list[Histogram]:
+    """Spread level, silence, bandwidth and duration over the labels.
+
+    Args:
+        surveyed: The recordings; at least one.
+
+    Returns:
+        A histogram of each, its bins the same for both labels.
+    """
+    is_bonafide = np.array([trial.is_bonafide for trial in surveyed.trials], dtype=bool)
+    found = []
+    for name in _SHOWN:
+        values = surveyed.features[:, FEATURE_NAMES.index(name)]
+        edges = np.histogram_bin_edges(values, _BINS)
+        sides = {"bonafide": values[is_bonafide], "spoof": values[~is_bonafide]}
+        found.append(
+            Histogram(name, edges, {label: np.histogram(side, edges)[0] for label, side in sides.items()})
+        )
+    return found
+
+
+def shared_files(surveyed: Survey) -> list[str]:
+    """Find recordings that are the same file, byte by byte, on both sides of a split or under both labels.
+
+    Args:
+        surveyed: The recordings.
+
+    Returns:
+        One line for each pair of splits, or labels, that share files.
+    """
+    copies: dict[str, list[Trial]] = defaultdict(list)
+    for trial, digest in zip(surveyed.trials, surveyed.digests, strict=True):
+        copies[digest].append(trial)
+    sides: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for same in copies.values():
+        for field in ("split", "label"):
+            values = tuple(sorted({getattr(trial, field) for trial in same}))
+            if len(values) > 1:
+                sides[values].append(same[0].id)
+    return [
+        f"{' and '.join(names)} share {len(ids)} files, such as {ids[:3]}"
+        for names, ids in sorted(sides.items())
+    ]
+
+
+def matched_subset(
+    trials: Sequence[Trial], scores: NDArray[np.float64], caliper: float = _CALIPER
+) -> list[Trial]:
+    """Choose recordings of both labels that a content-blind classifier takes for each other.
+
+    Each recording of the rarer label is paired with the nearest unused one of the other by its cross-validated floor
+    score, which is a propensity score; pairs further apart than the caliper are left out. What remains cannot be told
+    apart by its surface nearly as well: audit it again to see how well.
+
+    Args:
+        trials: The recordings.
+        scores: Their `cross_validated_floor`.
+        caliper: Greatest distance, in standard deviations of the scores.
+
+    Returns:
+        As many of one label as of the other, in the order of `trials`; none where the two do not overlap.
+    """
+    sides = [
+        sorted(
+            (i for i, trial in enumerate(trials) if trial.is_bonafide is side), key=lambda i: (scores[i], i)
+        )
+        for side in (True, False)
+    ]
+    few, many = sorted(sides, key=len)
+    most = caliper * float(np.std(scores))
+    free = np.array(many)
+    chosen: list[int] = []
+    for index in sorted(
+        few, key=lambda i: stable_int("matched", trials[i].id)
+    ):  # no score has the first choice
+        if not len(free):
+            break
+        nearest = int(np.argmin(np.abs(scores[free] - scores[index])))
+        if abs(scores[free[nearest]] - scores[index]) <= most:
+            chosen += [index, int(free[nearest])]
+            free = np.delete(free, nearest)
+    return [trials[index] for index in sorted(chosen)]
+
+
+def verdict(floor_eer: float, tied: Mapping[str, float], leaked: Sequence[str]) -> str:
+    """Say in one line whether a set can be trusted.
+
+    Args:
+        floor_eer: EER of its content-blind scores, a fraction.
+        tied: What `ties` found.
+        leaked: What `leaks` and `shared_files` found.
+
+    Returns:
+        A sentence.
+
+    >>> verdict(0.46, {"language": 0.1}, [])
+    'content-blind floor 46.0 % EER: surface properties alone hardly tell the classes apart; nothing leaks'
+    """
+    strong = [f"{name} {value:.2f}" for name, value in tied.items() if value >= TIED]
+    parts = [floor_verdict(floor_eer)]
+    if strong:
+        parts.append(f"tied to the label (Cramer's V): {', '.join(strong)}")
+    return "; ".join([*parts, say_leaks(leaked)])
+
+
+def say_leaks(leaked: Sequence[str]) -> str:
+    """Say in a few words what leaks.
+
+    >>> say_leaks(["test and train share speaker ['p1']", "test and train share system ['s']"])
+    "LEAKS: test and train share speaker ['p1'] and 1 more"
+    """
+    if not leaked:
+        return "nothing leaks"
+    return f"LEAKS: {leaked[0]}" + (f" and {len(leaked) - 1} more" if leaked[1:] else "")

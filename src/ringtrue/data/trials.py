@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
@@ -24,8 +25,8 @@ class Trial:
 
     Attributes:
         id: Unique in its corpus.
-        audio: Path of the recording, absolute or relative to the manifest's folder; ``file.parquet#row`` for one
-            inside a Parquet file, which `ringtrue.data.corpora.audio_source` resolves.
+        audio: Path of the recording, absolute or relative to the manifest's folder; ``file.parquet#row`` or
+            ``file.tar#offset+size`` for one in a shard, ``hf://…`` for one on the hub: `audio_source` resolves them.
         label: ``"bonafide"`` or ``"spoof"``.
         system: Name of the generator; empty for bona fide.
         acoustic_model: What made the features (``vits``, ``diphone`` …); ``none`` for copy-synthesis.
@@ -65,6 +66,7 @@ class Trial:
         return self.label == "bonafide"
 
 
+_SHARD = re.compile(r"(?<=\.parquet)#|(?<=\.tar)#")  # parts a file from the place of a recording in it
 _COLUMNS = [field.name for field in fields(Trial)]
 
 
@@ -83,6 +85,12 @@ def write_manifest(path: str | Path, trials: Iterable[Trial]) -> None:
         row[-1] = f"{trial.duration_s:.3f}"
         table.writerow(row)
     write_text(path, text.getvalue())
+
+
+def is_manifest(path: Path) -> bool:
+    """Say whether a file is a table that `write_manifest` wrote, by its header."""
+    with path.open("rb") as file:
+        return file.readline().rstrip(b"\r\n") == "\t".join(_COLUMNS).encode()
 
 
 def read_manifest(path: str | Path) -> list[Trial]:
@@ -119,7 +127,8 @@ def read_manifest(path: str | Path) -> list[Trial]:
         values = {name: row[name] for name in _COLUMNS if name in row and name != "duration_s"}
         if values["label"] not in LABELS:
             raise CorpusError(f"{where}: label {values['label']!r}; accepted: {' or '.join(LABELS)}")
-        values["audio"] = str(path.parent / values["audio"])
+        if not values["audio"].startswith("hf://"):
+            values["audio"] = str(path.parent / values["audio"])
         values.setdefault("id", values["audio"])
         try:
             duration_s = float(row.get("duration_s") or 0.0)
@@ -150,6 +159,9 @@ def validate(trials: Sequence[Trial], name: str) -> None:
         raise CorpusError(f"{name}: unknown split {sorted(unknown)}; accepted: {', '.join(SPLITS)}")
 
 
+_NAMES = {"audio": "the file"}
+
+
 def leaks(trials: Sequence[Trial]) -> list[str]:
     """Find what the training side shares with the sides that judge it.
 
@@ -157,7 +169,7 @@ def leaks(trials: Sequence[Trial]) -> list[str]:
         trials: The whole corpus.
 
     Returns:
-        One line for each pair of splits and each of speaker, source utterance and system that they share.
+        One line for each pair of splits and each of speaker, source utterance, system and file that they share.
         `test_seen` may share systems with train: that is its meaning.
     """
     sides = {split: [trial for trial in trials if trial.split == split] for split in SPLITS}
@@ -169,11 +181,11 @@ def leaks(trials: Sequence[Trial]) -> list[str]:
         ("test", "train"),
         ("test", "dev"),
     ):
-        for field in ("speaker", "source_utterance", "system"):
+        for field in ("speaker", "source_utterance", "system", "audio"):
             if (split, field) == ("test_seen", "system"):
                 continue
             if shared := _values(sides[split], field) & _values(sides[other], field):
-                found.append(f"{split} and {other} share {field} {sorted(shared)[:5]}")
+                found.append(f"{split} and {other} share {_NAMES.get(field, field)} {sorted(shared)[:5]}")
     return found
 
 
@@ -206,11 +218,12 @@ def fingerprint(trials: Sequence[Trial]) -> str:
     for trial in trials:
         known = [getattr(trial, name) for name in _COLUMNS if name != "audio"]
         try:
-            file, in_parquet, _ = trial.audio.partition(".parquet#")
-            status = Path(f"{file}.parquet" if in_parquet else file).stat()
+            status = Path(_SHARD.split(trial.audio)[0]).stat()
             known += [status.st_size, status.st_mtime_ns]
         except OSError:
-            pass  # a missing file is found when it is read; in memory there is none
+            if trial.audio.startswith("hf://"):  # the address names the revision
+                known.append(trial.audio)
+            # a missing file is found when it is read; in memory there is none
         names.append(stable_int(*known))
     return f"{stable_int(*sorted(names)):016x}"
 

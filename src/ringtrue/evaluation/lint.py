@@ -58,7 +58,7 @@ def lint(scores: Scores, by: str | None = None) -> list[Finding]:
     Raises:
         ScoresError: There is no column `by`.
     """
-    findings = _class_findings(scores)
+    findings = _class_findings(scores) + _leak_findings(scores)
     if not any(finding.code == "one class" for finding in findings):
         values = _value_findings(scores)
         findings += values
@@ -90,6 +90,14 @@ def _class_findings(scores: Scores) -> list[Finding]:
                 )
             )
     return findings
+
+
+def _leak_findings(scores: Scores) -> list[Finding]:
+    """What the trials share with what models were trained on, as whoever scored them noted it."""
+    remedy = "judge trials that training never saw; forced, the table says so"
+    return [
+        Finding("error", "leak", f"leaked data: {leak}", remedy) for leak in scores.metadata.get("leaks", ())
+    ]
 
 
 def _value_findings(scores: Scores) -> list[Finding]:
@@ -162,7 +170,7 @@ def _spelling_findings(scores: Scores) -> list[Finding]:
     findings = []
     for column in _SPELLED_COLUMNS:
         spellings: dict[str, set[str]] = defaultdict(set)
-        for name in np.unique(scores.columns.get(column, np.array([""]))).tolist():
+        for name in scores.columns[column].distinct() if column in scores.columns else ():
             spellings[name.casefold().strip().replace("-", "_").replace(" ", "_")].add(name)
         mixed = sorted(sorted(names) for names in spellings.values() if len(names) > 1)
         if mixed:

@@ -71,8 +71,7 @@ def export_onnx(
             self.model = model
 
         def forward(self, wave):  # type: ignore[no-untyped-def]
-            evidence = self.model.evidence(wave)
-            return self.model.head(self.model.pooled(evidence)), self.model.frame_head(evidence)
+            return self.model.judge(wave)
 
     model: Any = folded(built)
     model.features.for_onnx = True

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from ringtrue.audio import SAMPLE_RATE_HZ, AudioInfo
 from ringtrue.errors import CheckpointError
-from ringtrue.evaluation.calibrate import Band, Calibration
+from ringtrue.evaluation.calibrate import Band
+from ringtrue.evaluation.mappings import Fusion, map_from
 from ringtrue.inference.evidence import Evidence, Reference
 from ringtrue.inference.verdict import Decision, Segment, Verdict
 from ringtrue.windows import WINDOW, timeline
@@ -56,7 +57,8 @@ class Judge:
         fitted = card["calibration"]
         self.model = model
         self.operating_point: dict[str, Any] = dict(fitted or {})
-        self._calibration = Calibration.from_dict(fitted["map"]) if fitted else None
+        found = map_from(fitted) if fitted else None
+        self._calibration = None if isinstance(found, Fusion) else found  # a fusion is of several models
         self._band = Band.from_dict(fitted["band"]) if fitted else None
         stored = card.get("reference")
         self._reference = Reference.from_dict(stored) if stored else None

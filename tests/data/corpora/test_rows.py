@@ -2,8 +2,9 @@
 
 import pytest
 
+from ringtrue.data.corpora import load_corpus
 from ringtrue.data.corpora.rows import Reading, find_folder, label_of, protocol_rows, read_text, table_rows
-from ringtrue.data.trials import Trial
+from ringtrue.data.trials import Trial, write_manifest
 from ringtrue.errors import CorpusError
 
 
@@ -126,3 +127,61 @@ def test_a_corpus_is_found_one_folder_down(plant):
     assert find_folder(root / "outer", "wavs", "toy") == root / "outer" / "corpus"
     with pytest.raises(CorpusError, match="holds no wavs, nor does a folder in it; give .* toy:FOLDER"):
         find_folder(root, "wavs", "toy")
+
+
+# --- what is wrong with real corpora, all at once -----------------------------------------------------------------
+
+
+@pytest.fixture
+def spoilt(tmp_path, encode, speechlike):
+    """A table with a byte order mark, semicolons, an odd label, a missing file, a duplicate, and a FLAC cut short."""
+    whole = encode("flac", speechlike(1.0))
+    rows = ["path;label;speaker"]
+    for number in range(40):
+        name = f"{number}.flac"
+        if number != 7:
+            (tmp_path / name).write_bytes(whole[: len(whole) // 2] if number == 9 else whole)
+        label = {11: "fakke"}.get(number, "fake" if number % 2 else "Bona-Fide")
+        rows.append(f"{name};{label};p{number % 5}")
+    rows.append("3.flac;fake;p3")
+    rows.append("one cell")
+    path = tmp_path / "table.csv"
+    path.write_text("\n".join(rows), encoding="utf-8-sig")
+    return path
+
+
+def test_each_bad_row_is_told_with_file_and_line_and_counted(spoilt, told, monkeypatch):
+    monkeypatch.setattr("ringtrue.data.corpora.rows.MOST_BAD", 0.2)
+    trials = load_corpus(f"{spoilt}?verify=yes", told)
+    assert {t.label for t in trials} == {"bonafide", "spoof"}
+    for line, reason in (
+        (9, "no recording at"), (11, "9.flac"), (13, "unknown label 'fakke'"), (42, "duplicate of '3.flac'"),
+        (43, "1 cells where the header has 3"),
+    ):  # fmt: skip
+        (found,) = [text for text in told if f"table.csv, line {line}: " in text]
+        assert reason in found
+    assert told.about("table: 5 of 42 rows are bad and left out")
+
+
+def test_a_cut_flac_passes_until_it_is_asked_for(spoilt, told, monkeypatch):
+    monkeypatch.setattr("ringtrue.data.corpora.rows.MOST_BAD", 0.2)
+    load_corpus(spoilt, told)
+    assert told.about("table: 4 of 42 rows are bad and left out")
+    assert not told.about("9.flac")
+
+
+def test_past_the_stated_share_it_stops(spoilt, told):
+    with pytest.raises(
+        CorpusError, match=r"4 of 42 rows are bad, more than 1%; the first: .*table\.csv, line"
+    ):
+        load_corpus(spoilt, told)
+
+
+def test_a_foreign_tsv_is_a_table_and_ours_a_manifest(spoilt, told, tmp_path, monkeypatch):
+    monkeypatch.setattr("ringtrue.data.corpora.rows.MOST_BAD", 0.2)
+    foreign = tmp_path / "foreign.tsv"
+    foreign.write_text(spoilt.read_text(encoding="utf-8-sig").replace(";", "\t"))
+    trials = load_corpus(foreign, told)
+    assert told.about("foreign.tsv, line 9: no recording at")
+    write_manifest(tmp_path / "ours.tsv", trials)
+    assert load_corpus(tmp_path / "ours.tsv") == trials

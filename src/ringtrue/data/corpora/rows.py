@@ -6,11 +6,12 @@ import csv
 import io
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextvars import ContextVar
 from pathlib import Path
 
 from ringtrue.data.trials import Trial, validate
-from ringtrue.errors import CorpusError
+from ringtrue.errors import AudioError, CorpusError
 
 Progress = Callable[[str], None]
 
@@ -45,6 +46,34 @@ def label_of(word: str) -> str:
         raise ValueError(f"unknown label {word!r}; accepted: {', '.join(_LABELS)}") from None
 
 
+verifying: ContextVar[bool] = ContextVar("verifying", default=False)
+"""Whether rows whose recording cannot be read to its end are bad rows, too: it takes a decoder's time, once."""
+
+
+def fault_of(trial: Trial) -> str:
+    """Decode a recording and say what is wrong with it.
+
+    Args:
+        trial: Any trial. What is on the hub is not fetched for it.
+
+    Returns:
+        One line: unreadable, ends early, damaged; empty if nothing is, or if it is on the hub.
+    """
+    from ringtrue.audio import open_stream
+    from ringtrue.data.corpora import remote, sound  # here: they read rows themselves
+
+    if remote.is_remote(trial.audio):
+        return ""
+    try:
+        with open_stream(sound.audio_source(trial)) as stream:
+            for _ in stream:
+                pass
+            faults = [fault for fault in stream.warnings if not fault.startswith("clipped")]
+    except AudioError as error:
+        return str(error)
+    return f"{trial.audio}: {'; '.join(faults)}" if faults else ""
+
+
 class Reading:
     """The Trials of a corpus while they are read, and every row that could not become one.
 
@@ -52,9 +81,12 @@ class Reading:
         corpus: Name of the corpus, for messages.
         progress: Told one line for each bad row, with file and line, and one with their number.
         check_audio: Whether a row whose recording is missing is a bad row.
+        there: Paths of the recordings that there are, where the disk is not to be asked.
     """
 
-    def __init__(self, corpus: str, progress: Progress, *, check_audio: bool = True) -> None:
+    def __init__(
+        self, corpus: str, progress: Progress, *, check_audio: bool = True, there: Iterable[str] | None = None
+    ) -> None:
         self.corpus = corpus
         self.progress = progress
         self._check_audio = check_audio
@@ -62,7 +94,12 @@ class Reading:
         self._bad: list[str] = []
         self._bad_rows = 0
         self._counts: Counter[str] = Counter()
-        self._listings: dict[str, frozenset[str]] = {}
+        self._asks_disk = there is None
+        inside: dict[str, set[str]] = {}
+        for path in there or ():
+            folder, name = os.path.split(path)
+            inside.setdefault(folder, set()).add(name)
+        self._listings = {folder: frozenset(names) for folder, names in inside.items()}
 
     def add(self, trial: Trial, path: Path, line: int) -> bool:
         """Keep a Trial, unless its id was there before or its recording is missing.
@@ -80,6 +117,8 @@ class Reading:
             self.bad(path, line, f"duplicate of {trial.id!r}")
         elif self._check_audio and not self.has(trial.audio):
             self.bad(path, line, f"no recording at {trial.audio}")
+        elif verifying.get() and (fault := fault_of(trial)):
+            self.bad(path, line, fault)
         else:
             self._trials[trial.id] = trial
             return True
@@ -106,20 +145,32 @@ class Reading:
         """Say whether a recording exists, asking the disk once a folder: a corpus has a million files.
 
         Args:
-            audio: Its path, or a row of a Parquet file, which exists by having been read.
+            audio: Its path, or its place in a Parquet or tar file, which exists by having been read.
 
         Returns:
             Whether it is there.
         """
-        if ".parquet#" in audio:
+        if ".parquet#" in audio or ".tar#" in audio:
             return True
         folder, name = os.path.split(audio)
+        return name in self.names(folder)
+
+    def names(self, folder: str) -> frozenset[str]:
+        """List a folder, once.
+
+        Args:
+            folder: Its path.
+
+        Returns:
+            The names in it; none if it is not there.
+        """
         if folder not in self._listings:
             try:
-                self._listings[folder] = frozenset(os.listdir(folder or "."))  # noqa: PTH208  # names only
+                found = os.listdir(folder or ".") if self._asks_disk else ()  # noqa: PTH208  # names only
             except OSError:
-                self._listings[folder] = frozenset()
-        return name in self._listings[folder]
+                found = ()
+            self._listings[folder] = frozenset(found)
+        return self._listings[folder]
 
     def finish(self, published: Mapping[str, int] | None = None) -> list[Trial]:
         """Report the bad rows and the counts, and give the Trials.
