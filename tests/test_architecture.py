@@ -24,6 +24,8 @@ MAY_IMPORT = {
     "evaluation": {*FOUNDATIONS, "", "audio", "windows", "prosody", "data", "models"},
     "training": {*FOUNDATIONS, "", "tensors", "audio", "windows", "config", "data", "models", "evaluation"},
     "inference": {*FOUNDATIONS, "audio", "windows", "prosody", "models", "evaluation"},
+    "packing": {*FOUNDATIONS, "audio", "windows", "data", "evaluation", "inference"},
+    "robustness": {*FOUNDATIONS, "audio", "data", "evaluation", "inference"},
     "pipeline": {*FOUNDATIONS, "", "config", "data", "models", "training", "evaluation", "inference"},
     "experiment": {*FOUNDATIONS, "", "config", "data", "evaluation", "inference", "pipeline"},
     "demo": {*FOUNDATIONS, "", "config", "data", "evaluation", "inference", "pipeline"},
@@ -39,10 +41,16 @@ MAY_IMPORT = {
         "experiment",
         "demo",
         "files",
+        "packing",
+        "robustness",
     },
 }
 # What a verdict is made of: nothing here may reach for torch or for the training side.
-LIGHT = ["inference/runtime.py", "inference/evidence.py", "inference/verdict.py", "inference/session.py"]
+LIGHT = [
+    f"inference/{name}.py"
+    for name in ("runtime", "evidence", "speech", "judge", "verdict", "session", "stream", "sequential", "batch",
+                 "results", "report", "speed")
+]  # fmt: skip
 NUMPY_ONLY = [
     "prosody.py",
     *(f"evaluation/{name}.py" for name in ("metrics", "calibrate", "mappings", "hull", "logistic", "stored")),
@@ -57,7 +65,7 @@ ABOUT = {
         f"models/{name}.py"
         for name in ("features", "frontends", "layers", "mio", "prosody", "prosody_encoder")
     }
-    | {"evaluation/probes/readers.py", "evaluation/probes/leakage.py"}
+    | {"inference/fold.py", "evaluation/probes/readers.py", "evaluation/probes/leakage.py"}
     | {f"training/{path.name}" for path in (SOURCE / "training").glob("*.py")},
     "yaml": {"config.py"},
     "pydantic": {"config.py", "experiment/plan.py"},

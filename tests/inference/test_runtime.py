@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 import ringtrue
+from ringtrue.audio import AudioInfo, wave
 from ringtrue.errors import AudioError, CheckpointError
-from ringtrue.inference.evidence import Evidence
+from ringtrue.inference.evidence import Evidence, Reference
+from ringtrue.inference.judge import Judge
 from ringtrue.inference.runtime import Detector
 from ringtrue.windows import HOP, WINDOW, split
 
@@ -98,17 +100,15 @@ def test_the_same_sound_in_another_box_gets_the_same_verdict(detector, speechlik
     assert np.ptp([verdict.llr for verdict in verdicts]) < 0.02
 
 
-def test_memory_does_not_grow_with_the_recording(detector):
-    """Windows are judged as they come: the model never sees more than sixteen at once."""
+def test_memory_does_not_grow_with_the_recording(detector, monkeypatch):
+    """Windows are judged as they come: the model never sees more than one at once."""
     seen = []
     honest = detector.score_windows
-    sizes = lambda windows: (seen.append(len(windows)), honest(windows))[1]  # noqa: E731
-    detector.score_windows = sizes
-    try:
-        detector.check((np.zeros(WINDOW + 40 * HOP, np.float32), 16_000))
-    finally:
-        del detector.score_windows
-    assert seen == [16, 16, 9]
+    monkeypatch.setattr(
+        detector, "score_windows", lambda windows: (seen.append(len(windows)), honest(windows))[1]
+    )
+    detector.check((np.zeros(WINDOW + 10 * HOP, np.float32), 16_000))
+    assert seen == [1] * 11
 
 
 def test_audio_errors_come_through(detector, tmp_path):
@@ -187,25 +187,155 @@ def test_checking_a_file_imports_no_torch(tiny_onnx, speech_path):
     assert done.stdout.strip() == ""
 
 
+# --- spoof in part ----------------------------------------------------------------------------------------------
+
+
+def scored_by_place(detector, monkeypatch, score_at):
+    """Let a recording's samples say what its windows score: `score_at` maps the mean of a window."""
+    monkeypatch.setattr(
+        detector, "score_windows", lambda windows: np.array([score_at(w.mean()) for w in windows])
+    )
+
+
+def test_a_spoofed_part_is_found_where_it_is(detector, monkeypatch, speechlike):
+    samples = speechlike(40.0) * 0.5
+    samples[16 * 16_000 : 20 * 16_000] += 0.4  # marks the place; the model is told below
+    scored_by_place(detector, monkeypatch, lambda mean: -9.0 if mean > 0.39 else 3.0)
+    verdict = detector.check((samples, 16_000))
+    (region,) = verdict.regions
+    assert (region.start_s, region.end_s) == (16.0, 20.0)
+    assert region.llr < -10
+    assert verdict.decision == "spoof"
+    assert any(
+        "spoof in part: 16.0-20.0 s; the recording as a whole reads as bonafide" in w
+        for w in verdict.warnings
+    )
+
+
+def test_calibrated_bona_fide_windows_rarely_look_spoofed_however_long_the_recording(detector):
+    """Gaussian scores whose LLR is calibrated exactly: N(s^2/2, s^2) for bona fide."""
+    rng = np.random.default_rng(0)
+    sigma, windows, false = 2.0, 100, 0
+    starts = np.arange(windows) * HOP
+    for _ in range(400):
+        llrs = sigma**2 / 2 + sigma * (rng.standard_normal() * 0.8 + 0.6 * rng.standard_normal(windows))
+        false += bool(detector.judge.regions(starts, (llrs - 0.5) / 2.0, windows * HOP + WINDOW))
+    assert false / 400 < 0.05
+
+
+# --- evidence -----------------------------------------------------------------------------------------------------
+
+
+def summary_of(samples):
+    evidence = Evidence()
+    evidence.push(np.asarray(samples, np.float32))
+    return evidence.summary()
+
+
 def test_evidence_does_not_depend_on_how_the_stream_is_cut(speechlike):
     samples = speechlike(3.0)
-    summaries = []
+    summaries, envelopes = [], set()
     for size in (len(samples), 1_000, 77):
         evidence = Evidence()
-        for _ in evidence.listen(samples[i : i + size] for i in range(0, len(samples), size)):
-            pass
+        for at in range(0, len(samples), size):
+            evidence.push(samples[at : at + size])
         summaries.append(evidence.summary())
+        envelopes.add(evidence.envelope())
         assert evidence.samples == len(samples)
     for summary in summaries[1:]:
         assert summary == pytest.approx(summaries[0], rel=1e-6)
+    assert len(envelopes) == 1
 
 
 def test_evidence_measures_what_is_there():
     time = np.arange(32_000) / 16_000
-    tone = (0.5 * np.sin(2 * np.pi * 2_000 * time)).astype(np.float32)
-    evidence = Evidence()
-    list(evidence.listen([tone, np.zeros(16_000, np.float32)]))
-    summary = evidence.summary()
-    assert summary["speech_s"] == pytest.approx(2.0, abs=0.02)
+    tone = 0.5 * np.sin(2 * np.pi * 2_000 * time)
+    summary = summary_of(np.concatenate([tone, np.zeros(16_000)]))
     assert summary["level_db"] == pytest.approx(-9.03, abs=0.1)
     assert 2_000 <= summary["bandwidth_hz"] < 2_400
+    assert summary["full_scale_share"] == 0.0
+    assert summary_of(np.clip(4 * tone, -1, 1))["full_scale_share"] > 0.5
+
+
+def test_what_is_no_speech_is_not_counted_as_speech():
+    rng = np.random.default_rng(0)
+    time = np.arange(80_000) / 16_000
+    for sound in (
+        np.zeros(80_000),
+        0.1 * rng.standard_normal(80_000),
+        0.3 * np.sin(2 * np.pi * 440 * time),
+        0.1 * rng.standard_normal(80_000) * (np.sin(2 * np.pi * time) > 0.9),  # bursts of noise
+    ):
+        assert summary_of(sound)["speech_s"] < 0.5
+
+
+def test_speech_is_counted_with_and_without_noise_and_pauses(speechlike):
+    speech, silence = speechlike(4.0), np.zeros(16_000, np.float32)
+    noise = 0.003 * np.random.default_rng(0).standard_normal(5 * 64_000 + 64_000).astype(np.float32)
+    recording = np.concatenate(
+        [part for index in range(4) for part in (speechlike(4.0, seed=index), silence)]
+    )
+    recording = recording + noise[: len(recording)]
+    found = summary_of(recording)
+    assert found["speech_s"] == pytest.approx(16.0, rel=0.15)
+    assert found["snr_db"] == pytest.approx(20 * np.log10(0.1 / 0.003), abs=4)
+    assert found["pause_mean_s"] == pytest.approx(1.0, abs=0.25)
+    assert summary_of(speech)["speech_s"] > 3.0
+
+
+def test_percentiles_place_a_value_among_others():
+    reference = Reference.of(
+        [{"level_db": float(v), "speech_s": 1.0} for v in range(101)], "a hundred and one"
+    )
+    assert reference.percentiles({"level_db": 25.0})["level_db"] == pytest.approx(25.0, abs=0.6)
+    assert reference.percentiles({"level_db": -9.0}) == {"level_db": 0.0}
+    assert reference.percentiles({"other": 1.0}) == {}
+    assert Reference.from_dict(json.loads(json.dumps(reference.to_dict()))) == reference
+    shared = Reference.of([{"bandwidth_hz": 8_000.0}] * 50, "full band").percentiles(
+        {"bandwidth_hz": 8_000.0}
+    )
+    assert shared == {"bandwidth_hz": 50.0}
+
+
+@pytest.mark.parametrize("damage", [{}, {"measured_on": "x", "values": {"a": [1.0]}}, {"values": 3}])
+def test_a_damaged_reference_is_refused(damage):
+    with pytest.raises(CheckpointError, match="damaged"):
+        Reference.from_dict(damage)
+
+
+def test_what_lies_outside_of_real_speech_is_a_warning(detector, speechlike):
+    levels = [{"level_db": -30.0 + index / 10, "bandwidth_hz": 7_000.0} for index in range(100)]
+    card = {**detector.card, "reference": Reference.of(levels, "a hundred clips").to_dict()}
+    judge = Judge(card, {})
+    loud = detector.check((speechlike(4.0), 16_000))
+    assert loud.percentiles == {}
+    evidence = Evidence()
+    evidence.push(speechlike(4.0) * np.float32(0.01))
+    info = AudioInfo("x", "", 16_000, 1, "pcm_16", "wav")
+    verdict = judge.verdict(info, evidence, np.array([0]), np.array([0.0]))
+    assert verdict.percentiles["level_db"] == 0.0
+    assert any(
+        "outside what the model was trained on: level_db -60" in w and "below 99.5% of a hundred clips" in w
+        for w in verdict.warnings
+    )
+
+
+def test_a_telephone_codec_is_a_warning(detector, encode, speechlike):
+    content = encode("wav_gsm", speechlike(3.0, rate_hz=8_000), 8_000)
+    assert any("telephone codec gsm610" in warning for warning in detector.check(content).warnings)
+
+
+# --- copies in other formats --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("kind", "nearest"), [("mp3", 0.5), ("m4a", 0.5), ("webm", 0.5), ("flac", 0.02)])
+def test_copies_in_other_formats_stay_near(detector, encode, speechlike, kind, nearest):
+    samples = speechlike(6.0)
+    original = detector.check(encode("wav", samples)).llr
+    assert detector.check(encode(kind, samples)).llr == pytest.approx(original, abs=nearest)
+
+
+def test_a_recording_without_end_is_given_up(detector, monkeypatch, speechlike):
+    monkeypatch.setattr(wave, "MAX_DURATION_S", 3.0)
+    with pytest.raises(AudioError, match="lasts more than 3 s; split it"):
+        detector.check((np.tile(speechlike(2.0), 4), 16_000))

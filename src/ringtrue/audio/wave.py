@@ -14,6 +14,9 @@ from ringtrue.audio.decode import AudioInfo, NativeAudio, Source, open_native
 from ringtrue.audio.resample import SAMPLE_RATE_HZ, Resampler, Samples, to_mono
 from ringtrue.errors import AudioError
 
+MAX_DURATION_S = 48 * 3600.0
+"""Longest recording that is read: a few kilobytes can claim, and even hold, years of silence."""
+
 _GATHER_FRAMES = 1 << 15  # native samples worked on at a time: 2 s at 16 kHz, 8 MiB at 64 channels
 
 
@@ -100,6 +103,10 @@ class AudioStream:
         for mono in self._mono():
             block = resampler.push(mono)
             produced += len(block)
+            if produced > MAX_DURATION_S * SAMPLE_RATE_HZ:
+                raise AudioError(
+                    f"{self.info.name} lasts more than {MAX_DURATION_S:g} s; split it and give the parts"
+                )
             if len(block):
                 yield block
         block = resampler.end()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 from ringtrue.cli.terminal import ERROR, OK, Command, complain, say
@@ -45,6 +44,8 @@ def _bench(options: argparse.Namespace) -> int:
 
 
 def _speed(options: argparse.Namespace) -> int:
+    import json
+
     from ringtrue.inference.runtime import find_model
     from ringtrue.inference.speed import measure_speed, read_wave
 
@@ -62,10 +63,12 @@ def _speed(options: argparse.Namespace) -> int:
         )
         for name, value in found["ms_per_s"].items():
             size = found["bytes"].get("detector" if name == "wave to verdict" else name)
-            ratio = found["ratios"].get(name)
+            over = [
+                f"{found[kind][name]:.1f}x" if name in found[kind] else ""
+                for kind in ("ratios", "ratios_clip")
+            ]
             print(
-                f"{name:34} {value:21.2f} {f'{ratio:.1f}x' if ratio else '':>16} "
-                f"{f'{size / 1e6:.2f}' if size else '':>6}"
+                f"{name:34} {value:21.2f} {over[0]:>15} {over[1]:>10} {f'{size / 1e6:.2f}' if size else '':>6}"
             )
         live = found["live"]
         print(f"wave to verdict over network: {found['ratios']['wave to verdict over network']:.2f}")
@@ -119,6 +122,8 @@ def _robustness(options: argparse.Namespace) -> int:
 
 
 def _sequential(options: argparse.Namespace) -> int:
+    import json
+
     from ringtrue.data.corpora import load_samples
     from ringtrue.inference.runtime import Detector
     from ringtrue.packing import verify_sequential

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
-import shlex
 import sys
 import time
 from collections.abc import Iterator
@@ -141,6 +139,8 @@ def _with_progress(outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
 
 def _show(outcome: Outcome, *, as_json: bool) -> None:
     if as_json:
+        import json
+
         from ringtrue.inference.results import row_of
 
         print(json.dumps(row_of(outcome), ensure_ascii=False), flush=True)
@@ -149,6 +149,8 @@ def _show(outcome: Outcome, *, as_json: bool) -> None:
 
 
 def _write_report(path: Path, outcomes: list[Outcome]) -> None:
+    import shlex
+
     from ringtrue import __version__
     from ringtrue.files import write_text
     from ringtrue.inference.report import render_report

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import io
-import json
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, cast
@@ -12,6 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 from ringtrue.cli.terminal import ERROR, INCONCLUSIVE, OK, SPOOF, Command, complain, say
 
 if TYPE_CHECKING:
+    import io
+
     from ringtrue.inference.stream import Running
 
 _FORMATS = {"s16le": "<i2", "s32le": "<i4", "f32le": "<f4", "u8": "u1"}
@@ -37,6 +37,8 @@ def add(command: Command) -> None:
 
 
 def _listen(options: argparse.Namespace) -> int:
+    import json
+
     from ringtrue.inference.runtime import Detector
 
     if options.channels < 1 or (options.seconds is not None and options.seconds <= 0):
@@ -92,7 +94,7 @@ def _standard_input(options: argparse.Namespace) -> Iterator[Any]:
     kind = np.dtype(_FORMATS[options.format])
     frame = kind.itemsize * options.channels
     left = round(options.seconds * options.rate) * frame if options.seconds else None
-    held, pcm = b"", cast(io.BufferedReader, sys.stdin.buffer)
+    held, pcm = b"", cast("io.BufferedReader", sys.stdin.buffer)
     while left != 0:
         # read1 gives what there is, so a slow source is not made to wait for a full buffer.
         block = pcm.read1(1 << 16 if left is None else min(1 << 16, left))

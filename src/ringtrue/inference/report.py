@@ -44,7 +44,7 @@ def render_report(outcomes: Sequence[Outcome], command: str, version: str) -> st
     judged = [outcome.verdict for outcome in outcomes if outcome.verdict is not None]
     counts = {word: sum(verdict.decision == word for verdict in judged) for word in _WORDS}
     failed = len(outcomes) - len(judged)
-    summary = ", ".join(
+    summary = f"{len(outcomes)} recording{'s' if len(outcomes) != 1 else ''}: " + ", ".join(
         [f"{count} {_WORDS[word]}" for word, count in counts.items() if count]
         + ([f"{failed} unreadable"] if failed else [])
     )
@@ -84,15 +84,21 @@ def plain_words(verdict: Verdict) -> str:
     favoured, other = (
         ("a person speaking", "a machine") if verdict.llr > 0 else ("a machine", "a person speaking")
     )
-    times = "about as likely" if odds < 1.5 else f"about {_round(odds)} times more likely"
+    compared = "about as likely if" if odds < 1.5 else f"about {_round(odds)} times more likely if"
     strength = (
-        f"The evidence is {times} if it was made by {favoured} than if it was made by {other}, "
-        "as far as the model's development data can tell."
+        f"The evidence is {compared} it was made by {favoured} {'as' if odds < 1.5 else 'than'} if it was made by "
+        f"{other}, as far as the model's development data can tell."
     )
     if verdict.decision == "inconclusive":
         return f"{strength} That is not enough, or not fit, for a decision at the promised error rate."
     if verdict.regions and verdict.decision == "spoof":
         where = ", ".join(f"{region.start_s:.1f} to {region.end_s:.1f} s" for region in verdict.regions[:5])
+        lower = verdict.operating_point.get("band", {}).get("lower", -math.inf)
+        if verdict.llr >= lower:
+            return (
+                f"As a whole: {strength[0].lower()}{strength[1:]} But what is heard at {where} stands out as "
+                "machine-made, more than chance finds in a recording of this length. It is called spoof, in part."
+            )
         return f"{strength} It is called spoof. The evidence for a machine is strongest at {where}."
     return f"{strength} It is called {_WORDS[verdict.decision]}."
 
@@ -191,16 +197,15 @@ def _measurements(verdict: Verdict) -> str:
     for name, (words, unit, factor) in _MEASUREMENTS.items():
         if name in verdict.evidence:
             place = verdict.percentiles.get(name)
-            among = "" if place is None else f"{place:g}"
-            rows.append(
-                f'<tr><td>{words}</td><td class="number">{verdict.evidence[name] * factor:.3g} {unit}</td>'
-                f'<td class="number">{among}</td></tr>'
+            among = (
+                f'<td class="number">{"" if place is None else f"{place:g}"}</td>'
+                if verdict.percentiles
+                else ""
             )
-    return (
-        '<table class="measurements"><tr><th>measured</th><th></th><th>percentile among real speech</th></tr>'
-        + "".join(rows)
-        + "</table>"
-    )
+            value = f"{verdict.evidence[name] * factor:.3g} {unit}"
+            rows.append(f'<tr><td>{words}</td><td class="number">{value}</td>{among}</tr>')
+    head = '<th class="among">percentile among real speech</th>' if verdict.percentiles else ""
+    return f"<table><tr><th>measured</th><th></th>{head}</tr>{''.join(rows)}</table>"
 
 
 def _operating_point(verdict: Verdict) -> str:
