@@ -24,7 +24,7 @@ from ringtrue.files import cache_dir, write_json
 if TYPE_CHECKING:
     from ringtrue.config import ContentConfig, RunConfig
     from ringtrue.inference.runtime import Detector
-    from ringtrue.models.frontends import FrontEnd
+    from ringtrue.models.frontend import FrontEnd
     from ringtrue.training.content import ContentUnits
 
 Progress = Callable[[str], None]
