@@ -23,12 +23,18 @@ MAY_IMPORT = {
     "evaluation": {*FOUNDATIONS, "audio", "windows", "data", "models"},
     "training": {*FOUNDATIONS, "", "tensors", "audio", "windows", "config", "data", "models", "evaluation"},
     "inference": {*FOUNDATIONS, "audio", "windows", "models", "evaluation"},
+    "tracing": {*FOUNDATIONS, "", "tensors", "audio", "windows", "data", "models", "evaluation", "inference"},
     "pipeline": {*FOUNDATIONS, "", "config", "data", "models", "training", "evaluation", "inference"},
     "demo": {*FOUNDATIONS, "", "config", "data", "evaluation", "inference", "pipeline"},
-    "cli": {"", "errors", "audio", "config", "data", "evaluation", "inference", "pipeline", "demo", "files"},
+    "cli": {
+        "", "errors", "audio", "config", "data", "evaluation", "inference", "tracing", "pipeline", "demo", "files",
+    },
 }
 # What a verdict is made of: nothing here may reach for torch or for the training side.
-LIGHT = ["inference/runtime.py", "inference/evidence.py", "inference/verdict.py", "inference/session.py"]
+LIGHT = [
+    f"inference/{name}.py"
+    for name in ("runtime", "evidence", "verdict", "session", "source", "prototypes")
+]
 NUMPY_ONLY = ["evaluation/metrics.py", "evaluation/calibrate.py"]
 HEAVY = {
     "torch", "transformers", "sklearn", "scipy", "onnxruntime", "onnx", "soundfile", "soxr", "av", "yaml", "pydantic",
@@ -36,8 +42,13 @@ HEAVY = {
 }  # fmt: skip
 # These rooms are about their dependency: to import them is to want it.
 ABOUT = {
-    "torch": {"models/features.py", "models/layers.py", "models/prosody_encoder.py", "models/frontends.py"}
-    | {f"training/{name}.py" for name in ("train", "content", "losses", "state")},
+    "torch": {
+        f"models/{name}.py"
+        for name in ("features", "layers", "prosody_encoder", "mio")
+        + ("frontend", "frontends", "selfsupervised", "speaker", "whisper")
+    }
+    | {f"training/{name}.py" for name in ("train", "content", "losses", "state")}
+    | {f"tracing/{name}.py" for name in ("clips", "learning", "methods", "two_stage", "distil")},
     "yaml": {"config.py"},
     "pydantic": {"config.py"},
 }

@@ -63,7 +63,10 @@ def test_every_parameter_learns_and_no_front_end_does(front_ends, fusion):
     choices = [{**front_ends[0], "layers": 3}, front_ends[1]]
     model = create("mio", front_ends=choices, fusion=fusion, dropout=0.0)
     generator = torch.Generator().manual_seed(1)
-    features = [torch.randn(4, 3, 20, 200, generator=generator), torch.randn(4, 1, 5, 200, generator=generator)]
+    features = [
+        torch.randn(4, 3, 20, 200, generator=generator),
+        torch.randn(4, 1, 5, 200, generator=generator),
+    ]
     torch.nn.functional.cross_entropy(
         model.head(model.embed_features(features)), torch.tensor([0, 1, 0, 1])
     ).backward()

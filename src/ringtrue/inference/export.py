@@ -6,7 +6,7 @@ import contextlib
 import json
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -38,9 +38,12 @@ def export_onnx(source: str | Path, target: str | Path) -> Path:
         MissingExtraError: torch or onnx is absent.
     """
     torch = require("torch", "train")
-    onnx = require("onnx", "train")
-    require("onnxscript", "train")
     built, card = checkpoint.load(source)
+    if card.architecture != "prosody_encoder":
+        raise CheckpointError(
+            f"{source} holds a {card.architecture}, whose front ends are not part of it and do not run without torch; "
+            "only a prosody_encoder is exported"
+        )
     model: Any = built
 
     class Detector(torch.nn.Module):  # type: ignore[misc, name-defined]
@@ -54,26 +57,53 @@ def export_onnx(source: str | Path, target: str | Path) -> Path:
             evidence = self.model.evidence(wave)
             return self.model.head(self.model.pooled(evidence)), self.model.frame_head(evidence)
 
-    graph = Detector().eval()
-    example = torch.zeros(2, 16_000)
-    model.features.as_convolution = True
+    header = {"format": FORMAT, **asdict(card), "checkpoint_sha256": sha256_file(source)}
+    metadata = {METADATA_KEY: json.dumps(header, sort_keys=True)}
+    return write_graph(Detector().eval(), model.features, ("logits", "frame_logits"), metadata, target)
+
+
+def write_graph(
+    graph: Any, features: Any, outputs: Sequence[str], metadata: Mapping[str, str], target: str | Path
+) -> Path:
+    """Write a network that hears waves as ONNX, refused unless ONNX Runtime gives what torch gives.
+
+    Args:
+        graph: A torch module in evaluation mode: waves `(B, T)` in, one tensor for each of `outputs` out.
+        features: The `LogFilterbank` inside it.
+        outputs: Names of the outputs.
+        metadata: What the file says of itself.
+        target: The ``.onnx`` file to write.
+
+    Returns:
+        The target.
+
+    Raises:
+        CheckpointError: ONNX Runtime's outputs differ from torch's.
+        MissingExtraError: torch or onnx is absent.
+    """
+    torch = require("torch", "train")
+    onnx = require("onnx", "train")
+    require("onnxscript", "train")
     shapes = ({0: torch.export.Dim("batch"), 1: torch.export.Dim("samples", min=1_000)},)
-    with _quiet(), atomic_path(target) as temporary:
-        program = torch.onnx.export(
-            graph,
-            (example,),
-            dynamo=True,
-            dynamic_shapes=shapes,
-            verbose=False,
-            input_names=["wave"],
-            output_names=["logits", "frame_logits"],
-        )
-        proto = _without_traces(program.model_proto)
-        header = {"format": FORMAT, **asdict(card), "checkpoint_sha256": sha256_file(source)}
-        onnx.helper.set_model_props(proto, {METADATA_KEY: json.dumps(header, sort_keys=True)})
-        onnx.save(proto, str(temporary))
-        model.features.as_convolution = False
-        _compare(torch, graph, temporary)
+    features.as_convolution = True
+    try:
+        with _quiet(), atomic_path(target) as temporary:
+            program = torch.onnx.export(
+                graph,
+                (torch.zeros(2, 16_000),),
+                dynamo=True,
+                dynamic_shapes=shapes,
+                verbose=False,
+                input_names=["wave"],
+                output_names=list(outputs),
+            )
+            proto = _without_traces(program.model_proto)
+            onnx.helper.set_model_props(proto, dict(metadata))
+            onnx.save(proto, str(temporary))
+            features.as_convolution = False
+            _compare(torch, graph, outputs, temporary)
+    finally:
+        features.as_convolution = False
     return Path(target)
 
 
@@ -106,7 +136,7 @@ def _without_traces(proto: Any) -> Any:
     return proto
 
 
-def _compare(torch, graph, path: Path) -> None:  # type: ignore[no-untyped-def]
+def _compare(torch, graph, outputs: Sequence[str], path: Path) -> None:  # type: ignore[no-untyped-def]
     """Refuse a graph whose outputs are not torch's, on noise of several lengths and levels."""
     session = open_session(path, threads=1)
     rng = np.random.default_rng(0)
@@ -114,9 +144,7 @@ def _compare(torch, graph, path: Path) -> None:  # type: ignore[no-untyped-def]
         wave = (0.1 * rng.standard_normal((count, length)).cumsum(axis=1) / 50).astype(np.float32)
         with torch.inference_mode():
             expected = graph(torch.from_numpy(wave))
-        for name, ours, theirs in zip(
-            ("logits", "frame_logits"), session.run(None, {"wave": wave}), expected, strict=True
-        ):
+        for name, ours, theirs in zip(outputs, session.run(None, {"wave": wave}), expected, strict=True):
             error = float(np.abs(ours - theirs.numpy()).max())
             if not error <= TOLERANCE:
                 raise CheckpointError(

@@ -57,7 +57,9 @@ class MiO(nn.Module):
         super().__init__()
         self.choices = tuple(FrontEndChoice(**choice) for choice in front_ends)
         if any(not (choice.dim and choice.weights_sha256) for choice in self.choices):
-            raise CheckpointError("MiO needs complete front ends, with dim and weights_sha256: see mio.complete")
+            raise CheckpointError(
+                "MiO needs complete front ends, with dim and weights_sha256: see mio.complete"
+            )
         self.branches = nn.ModuleList([_Branch(choice, channels) for choice in self.choices])
         self.fusion = _make_fusion(fusion, len(self.choices))
         self.to_embedding = nn.Sequential(

@@ -74,11 +74,11 @@ def from_transformers(name: str, whole_window: bool = False) -> FrontEnd:
     model = _load(transformers, name)
     kind = model.config.model_type
     if kind == "whisper":
-        return WhisperEncoder(
-            model.encoder.state_dict(), model.config.encoder_attention_heads, whole_window
-        )
+        return WhisperEncoder(model.encoder.state_dict(), model.config.encoder_attention_heads, whole_window)
     if kind == "wav2vec2-bert":
-        return Wav2Vec2Bert(model, _extractor(transformers, name) or transformers.SeamlessM4TFeatureExtractor())
+        return Wav2Vec2Bert(
+            model, _extractor(transformers, name) or transformers.SeamlessM4TFeatureExtractor()
+        )
     if getattr(model.config, "conv_stride", None) is None or getattr(model, "encoder", None) is None:
         raise CheckpointError(
             f"{name!r} is a {kind!r} model; accepted: wav2vec2, hubert, wavlm, wav2vec2-bert, whisper"

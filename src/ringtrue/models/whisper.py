@@ -1,4 +1,4 @@
-"""Whisper's encoder as a front end: waves (B, T) -> hidden layers (B, L, D) at 50 Hz, with or without its 30-s window."""
+"""Whisper's encoder as a front end: waves (B, T) -> hidden layers (B, L, D) at 50 Hz, in a 30-s window or without."""
 
 from __future__ import annotations
 
