@@ -27,13 +27,22 @@ MAY_IMPORT = {
     "pipeline": {*FOUNDATIONS, "", "config", "data", "models", "training", "evaluation", "inference"},
     "demo": {*FOUNDATIONS, "", "config", "data", "evaluation", "inference", "pipeline"},
     "cli": {
-        "", "errors", "audio", "config", "data", "evaluation", "inference", "tracing", "pipeline", "demo", "files",
+        "",
+        "errors",
+        "audio",
+        "config",
+        "data",
+        "evaluation",
+        "inference",
+        "tracing",
+        "pipeline",
+        "demo",
+        "files",
     },
 }
 # What a verdict is made of: nothing here may reach for torch or for the training side.
 LIGHT = [
-    f"inference/{name}.py"
-    for name in ("runtime", "evidence", "verdict", "session", "source", "prototypes")
+    f"inference/{name}.py" for name in ("runtime", "evidence", "verdict", "session", "source", "prototypes")
 ]
 NUMPY_ONLY = ["evaluation/metrics.py", "evaluation/calibrate.py"]
 HEAVY = {
@@ -44,9 +53,9 @@ HEAVY = {
 ABOUT = {
     "torch": {
         f"models/{name}.py"
-        for name in ("features", "layers", "prosody_encoder", "mio")
-        + ("frontend", "frontends", "selfsupervised", "speaker", "whisper")
+        for name in ("features", "layers", "prosody_encoder", "mio", "frontend", "frontends")
     }
+    | {f"models/{name}.py" for name in ("selfsupervised", "speaker", "whisper")}
     | {f"training/{name}.py" for name in ("train", "content", "losses", "state")}
     | {f"tracing/{name}.py" for name in ("clips", "learning", "methods", "two_stage", "distil")},
     "yaml": {"config.py"},

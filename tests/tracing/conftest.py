@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -23,6 +25,16 @@ def render(speechlike, system: str, seed: int, duration_s: float = 1.0) -> NDArr
     return np.clip(wave, -1, 1).astype(np.float32)
 
 
+@pytest.fixture(scope="session")
+def miniature(speechlike):
+    """Names of the systems; `render(system, seed, duration_s=1.0)`; `trials()`."""
+    return SimpleNamespace(
+        systems=list(SYSTEMS),
+        render=lambda system, seed, duration_s=1.0: render(speechlike, system, seed, duration_s),
+        trials=make_trials,
+    )
+
+
 @pytest.fixture(autouse=True)
 def private_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("RINGTRUE_CACHE", str(tmp_path / "cache"))
@@ -34,11 +46,6 @@ def sounds(speechlike):
     return {
         f"{system}/{number}": render(speechlike, system, number) for system in SYSTEMS for number in range(12)
     }
-
-
-@pytest.fixture
-def load(sounds):
-    return lambda trial: sounds[trial.id]
 
 
 def make_trials() -> list[Trial]:

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from ringtrue.errors import CheckpointError
 
-ALL_LAYERS = "all"
+ALL_LAYERS: Literal["all"] = "all"
 """Stands where a layer's number may: all of them, to be weighted by what is learned on top."""
 
 
@@ -129,7 +129,7 @@ class FrontEndChoice:
                 f"the front end {self.name!r} has weights {front_end.weights_sha256[:12]}… where "
                 f"{self.weights_sha256[:12]}… are needed: it is another model than the one trained with; name that one"
             )
-        if self.layer != ALL_LAYERS and self.layer > front_end.num_layers:
+        if isinstance(self.layer, int) and self.layer > front_end.num_layers:
             raise CheckpointError(
                 f"layer {self.layer} of {self.name}: it has layers 0 to {front_end.num_layers}"
             )

@@ -114,9 +114,10 @@ class MiO(nn.Module):
         are heard for as long as each of theirs lasts.
         """
         length = content_frames(wave.shape[1])
+        branches: Any = self.branches
         frames = [
             _stretch(branch.frames(heard), length)
-            for branch, heard in zip(self.branches, self.features(wave), strict=True)
+            for branch, heard in zip(branches, self.features(wave), strict=True)
         ]
         out: Tensor = self.head(self.to_embedding(self.fusion(frames)))
         return out.transpose(1, 2)

@@ -100,8 +100,8 @@ class Clips:
                         pass
             if (start // _GROUP) % 10 == 9:
                 progress(f"features: {start + _GROUP} of {len(trials)} clips")
-        for error in errors[:5]:
-            progress(f"left out: {error}")
+        for reason in errors[:5]:
+            progress(f"left out: {reason}")
         if len(errors) > MOST_FAILURES * len(trials):
             raise CorpusError(
                 f"{len(errors)} of {len(trials)} recordings cannot be read, more than {MOST_FAILURES:.0%}; the first: "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,14 +38,10 @@ class Outcome:
     group: NDArray[np.str_]
     cluster: NDArray[np.str_]
 
-    @property
+    @cached_property
     def is_known(self) -> NDArray[np.bool_]:
         """Whether each clip's class was among the known of its model."""
-        return self._known
-
-    def __post_init__(self) -> None:
-        """Find out which clips are known: those whose class is among `classes`."""
-        object.__setattr__(self, "_known", np.isin(self.truth, self.classes))
+        return np.isin(self.truth, self.classes)
 
     def take(self, rows: NDArray[np.int64]) -> Outcome:
         """Give the outcome of some clips, repeated or not."""
@@ -128,8 +125,9 @@ def known_report(outcome: Outcome) -> ClassReport:
     """Compute precision, recall and F1 of every known class that occurs among the clips."""
     truth, called, classes = _known_calls(outcome)
     report = class_report(truth, called, [*classes, _ANOTHER])
-    columns = (report.precision, report.recall, report.f1, report.support)
-    return ClassReport(classes, *(column[:-1] for column in columns))
+    return ClassReport(
+        classes, report.precision[:-1], report.recall[:-1], report.f1[:-1], report.support[:-1]
+    )
 
 
 def known_confusion(outcome: Outcome) -> tuple[tuple[str, ...], NDArray[np.int64]]:

@@ -182,8 +182,8 @@ class MLAADDataset(Dataset[tuple[Tensor, int]]):
         if not labelled:
             raise CorpusError(f"none of {len(trials)} clips has a known {attribute}")
         clips = Clips([trial for trial, _ in labelled], mio_model.choices, load_samples, progress)
-        value = {trial.id: value for trial, value in labelled}
-        values = [value[trial.id] for trial in clips.trials]
+        class_of = {trial.id: value for trial, value in labelled}
+        values = [class_of[trial.id] for trial in clips.trials]
         self.classes = tuple(sorted(set(values)))
         self.labels = np.array([self.classes.index(value) for value in values], dtype=np.int64)
         self.embeddings = torch.from_numpy(hear(mio_model, clips, np.arange(len(clips)))[0])
