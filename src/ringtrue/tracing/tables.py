@@ -26,7 +26,7 @@ Progress = Callable[[str], None]
 Row = dict[str, Any]
 
 SHOWN = ("accuracy", "f1", "auroc", "fpr95")
-_DRAWS = 500
+_DRAWS = 200
 
 
 def corpus_table(
