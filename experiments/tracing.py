@@ -2,6 +2,7 @@
 
     python experiments/tracing.py starter                # the starter corpus: its systems, its splits
     python experiments/tracing.py pages MANIFEST         # clips of published demo pages, folds of whole pages
+    python experiments/tracing.py distilled DETECTOR     # the tracer without torch, on a detector's trunk
 
 Front ends: the Whisper-base encoder (all layers, learned weights) and a GE2E speaker encoder, both from packages. Stage
 1 of the two-stage method is a countermeasure trained on the starter corpus' training split, for both tables.
@@ -24,7 +25,15 @@ from ringtrue.data.trials import Trial
 from ringtrue.tracing.clips import Clips
 from ringtrue.tracing.compare import Task, make_task
 from ringtrue.tracing.settings import load_settings
-from ringtrue.tracing.tables import Row, all_methods, corpus_table, fetch_front_ends, table, write_table
+from ringtrue.tracing.tables import (
+    Row,
+    all_methods,
+    corpus_table,
+    distilled_table,
+    fetch_front_ends,
+    table,
+    write_table,
+)
 from ringtrue.tracing.two_stage import load_frozen_mio_model, train_and_save_mio_model
 
 SETTINGS = load_settings(Path(__file__).with_name("tracing_starter.yaml"))
@@ -96,12 +105,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=["starter", "pages"])
-    parser.add_argument("manifest", type=Path, nargs="?")
+    parser.add_argument("what", choices=["starter", "pages", "distilled"])
+    parser.add_argument("file", type=Path, nargs="?", help="MANIFEST or DETECTOR")
     parser.add_argument("--out", type=Path, default=Path("results"))
     options = parser.parse_args()
     fetch_front_ends(SETTINGS, say)
-    rows = starter() if options.what == "starter" else pages(options.manifest)
+    if options.what == "starter":
+        rows = starter()
+    elif options.what == "pages":
+        rows = pages(options.file)
+    else:
+        rows = distilled_table(SETTINGS, options.file, say)
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
     )

@@ -14,6 +14,7 @@ from ringtrue.data.corpora import load_corpus, load_samples
 from ringtrue.files import write_text
 from ringtrue.models.mio import Fusion, MiO
 from ringtrue.tracing.attributes import attribute_named, labelled
+from ringtrue.tracing.build import distilled_method
 from ringtrue.tracing.clips import Clips, thinned
 from ringtrue.tracing.compare import Judged, Task, judge, make_task
 from ringtrue.tracing.methods import Method, content_blind, end_to_end, nearest_neighbours, two_stage
@@ -47,17 +48,55 @@ def corpus_table(
         CorpusError: A corpus cannot be had, or has too little of what is needed.
         CheckpointError: A front end cannot be loaded.
     """
-    attribute = attribute_named(attribute)
     stage_1 = load_frozen_mio_model(train_and_save_mio_model(settings, progress))
+    task = corpus_task(settings, attribute, progress)
+    surface = audit.measure(task.clips.trials, load_samples)
+    methods = all_methods(task.clips, surface, stage_1, settings, fusions)
+    return table([task], methods, attribute, task.clips.trials[0].corpus, settings.seed, progress)
+
+
+def distilled_table(settings: Settings, detector: Path, progress: Progress) -> list[Row]:
+    """Judge the tracer that needs no torch beside its teacher, on the systems of the tracing corpus.
+
+    Args:
+        settings: What is trained, on what.
+        detector: Checkpoint of the detector whose trunk it is built on.
+        progress: Takes a line now and then.
+
+    Returns:
+        One row a method: the teacher, the tracer, and the tracer without a teacher.
+
+    Raises:
+        CorpusError: As `corpus_table`; or a training system has no known acoustic model or vocoder.
+        CheckpointError: A front end or the detector cannot be loaded.
+    """
+    stage_1 = load_frozen_mio_model(train_and_save_mio_model(settings, progress))
+    task = corpus_task(settings, "system", progress)
+    methods = [
+        two_stage(stage_1, task.clips, f"MiO two-stage, {settings.fusion} (teacher)"),
+        distilled_method(detector, stage_1, task.clips, progress, "distilled, no torch"),
+        distilled_method(detector, None, task.clips, progress, "the same without teacher"),
+    ]
+    return table([task], methods, "system", task.clips.trials[0].corpus, settings.seed, progress)
+
+
+def corpus_task(settings: Settings, attribute: str, progress: Progress) -> Task:
+    """Read the tracing corpus and sort its clips into what a task needs; clips of a speaker are one cluster.
+
+    Args:
+        settings: What is trained, on what.
+        attribute: What is told apart; see `attribute_named`.
+        progress: Takes a line now and then.
+
+    Returns:
+        The task.
+    """
+    attribute = attribute_named(attribute)
     trials, values = labelled(load_corpus(settings.tracing_corpus, progress), attribute, progress)
     value = dict(zip([trial.id for trial in trials], values, strict=True))
     clips = Clips(thinned(trials, settings.most_clips), settings.front_ends, load_samples, progress)
-    heard = clips.trials
-    surface = audit.measure(heard, load_samples)
-    clusters = [trial.speaker or trial.source_utterance or trial.id for trial in heard]
-    task = make_task(clips, [value[trial.id] for trial in heard], attribute, clusters, progress)
-    methods = all_methods(clips, surface, stage_1, settings, fusions)
-    return table([task], methods, attribute, heard[0].corpus, settings.seed, progress)
+    clusters = [trial.speaker or trial.source_utterance or trial.id for trial in clips.trials]
+    return make_task(clips, [value[trial.id] for trial in clips.trials], attribute, clusters, progress)
 
 
 def all_methods(
