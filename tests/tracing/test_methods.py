@@ -94,18 +94,20 @@ def test_every_method_is_judged_alike(task, clips):
 def test_neighbours_by_hand():
     class Stub:
         choices = (None,)
-        features = torch.tensor([[1.0, 0], [0.9, 0.1], [0, 1], [0.1, 0.9], [0.8, 0.3]])
+        angles = torch.tensor([0.0, 0.1, 0.2, 0.3, 1.2, 1.3, 1.4, 1.5, 0.4])
+        features = torch.stack([torch.cos(angles), torch.sin(angles)], 1)
 
         def __len__(self):
-            return 5
+            return 9
 
         def batch(self, places):
             return [self.features[places][:, None, None]]
 
-    listen = nearest_neighbours(Stub()).fit(np.arange(4), np.array([0, 0, 1, 1]), 2, 0)
-    assert listen(np.array([4])).logits.argmax() == 0
-    own = listen(np.arange(4)).logits  # a training clip is not its own neighbour
-    assert own.argmax(1).tolist() == [0, 0, 1, 1]
+    listen = nearest_neighbours(Stub()).fit(np.arange(8), np.array([0] * 4 + [1] * 4), 2, 0)
+    assert listen(np.array([8])).logits.argmax() == 0
+    own = listen(np.arange(8)).logits  # a training clip is not its own neighbour: three of its kind are left, two others
+    assert own.argmax(1).tolist() == [0] * 4 + [1] * 4
+    assert np.exp(own[0, 0]) == pytest.approx(3 / 5, abs=0.05)
 
 
 def test_unreadable_recordings_are_left_out_and_said(sounds, miniature, told):
