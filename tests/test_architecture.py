@@ -18,11 +18,12 @@ MAY_IMPORT = {
     "audio": FOUNDATIONS,
     "tensors": FOUNDATIONS,
     "windows": {"audio"},
+    "prosody": {"audio", "windows"},
     "data": {*FOUNDATIONS, "audio", "windows", ""},
-    "models": {*FOUNDATIONS, "audio", "windows", "tensors"},
-    "evaluation": {*FOUNDATIONS, "audio", "windows", "data", "models"},
+    "models": {*FOUNDATIONS, "", "audio", "windows", "prosody", "tensors"},
+    "evaluation": {*FOUNDATIONS, "audio", "windows", "prosody", "data", "models"},
     "training": {*FOUNDATIONS, "", "tensors", "audio", "windows", "config", "data", "models", "evaluation"},
-    "inference": {*FOUNDATIONS, "audio", "windows", "models", "evaluation"},
+    "inference": {*FOUNDATIONS, "audio", "windows", "prosody", "models", "evaluation"},
     "tracing": {*FOUNDATIONS, "", "tensors", "audio", "windows", "data", "models", "evaluation", "inference"},
     "pipeline": {*FOUNDATIONS, "", "config", "data", "models", "training", "evaluation", "inference"},
     "demo": {*FOUNDATIONS, "", "config", "data", "evaluation", "inference", "pipeline"},
@@ -44,7 +45,10 @@ MAY_IMPORT = {
 LIGHT = [
     f"inference/{name}.py" for name in ("runtime", "evidence", "verdict", "session", "source", "prototypes")
 ]
-NUMPY_ONLY = ["evaluation/metrics.py", "evaluation/calibrate.py"]
+NUMPY_ONLY = [
+    "prosody.py",
+    *(f"evaluation/{name}.py" for name in ("metrics", "calibrate", "mappings", "hull", "logistic", "stored")),
+]
 HEAVY = {
     "torch", "transformers", "sklearn", "scipy", "onnxruntime", "onnx", "soundfile", "soxr", "av", "yaml", "pydantic",
     "tensorboard", "matplotlib", "huggingface_hub",
@@ -53,10 +57,10 @@ HEAVY = {
 ABOUT = {
     "torch": {
         f"models/{name}.py"
-        for name in ("features", "layers", "prosody_encoder", "mio", "frontend", "frontends")
+        for name in ("features", "layers", "prosody_encoder", "prosody", "mio", "frontend", "frontends")
     }
     | {f"models/{name}.py" for name in ("selfsupervised", "speaker", "whisper")}
-    | {f"training/{name}.py" for name in ("train", "content", "losses", "state")}
+    | {f"training/{path.name}" for path in (SOURCE / "training").glob("*.py")}
     | {f"tracing/{name}.py" for name in ("clips", "learning", "methods", "two_stage", "distil")},
     "yaml": {"config.py"},
     "pydantic": {"config.py"},
@@ -110,7 +114,10 @@ def test_a_verdict_needs_no_training_side():
         if name in LIGHT:
             rooms = {m.removeprefix("ringtrue.") for m in imported(tree) if m.startswith("ringtrue.")}
             assert not any(room.startswith(("models", "training", "data", "config")) for room in rooms), name
-            assert {room for room in rooms if room.startswith("evaluation")} <= {"evaluation.calibrate"}, name
+            assert {room for room in rooms if room.startswith("evaluation")} <= {
+                "evaluation.calibrate",
+                "evaluation.mappings",
+            }, name
 
 
 def test_heavy_libraries_are_imported_where_they_are_used():

@@ -6,12 +6,26 @@ from ringtrue.errors import ConfigError
 
 
 def test_recipes_differ_in_what_they_say_they_differ_in():
-    assert {"baseline", "hero"} <= set(recipe_names())
+    assert recipe_names() == ["baseline", "hero", "seed-hero"]
     baseline, hero = (load_config(name).model_dump() for name in ("baseline", "hero"))
-    assert baseline["content"].pop("lambda_adv") == 0.0
-    assert hero["content"].pop("lambda_adv") > 0.0
-    assert (baseline.pop("name"), hero.pop("name")) == ("baseline", "hero")
+    assert baseline["adversary"]["strength"] == baseline["decorrelation"]["frame"] == 0.0
+    assert hero["adversary"].pop("strength") > 0.0
+    assert hero["decorrelation"] != baseline["decorrelation"]
+    # Both teach the same readers in the same way, so that leakage and wall time compare.
+    for name in ("steps", "ensemble", "refresh", "learning_rate"):
+        assert hero["adversary"][name] == baseline["adversary"][name]
+    for part in ("name", "adversary", "decorrelation"):
+        del baseline[part], hero[part]
     assert baseline == hero
+
+
+@pytest.mark.parametrize("strength", [0.01, 0.1, 1.0])
+def test_the_seeds_recipe_is_the_seeds(strength):
+    seed = load_config("seed-hero", [f"adversary.strength={strength}"])
+    assert seed.adversary.target == "pooled"  # mean-pooled, of the last of wav2vec2-base's twelve layers
+    assert (seed.content.teacher, seed.content.pooled_layer) == ("facebook/wav2vec2-base", 12)
+    assert (seed.adversary.scale, seed.adversary.objective) == ("raw", "reversal")
+    assert (seed.model.front_end, seed.decorrelation.frame) == ("mel", 0.0)
 
 
 def test_a_file_is_a_diff_and_the_resolved_whole_reads_back(tmp_path):
@@ -31,8 +45,12 @@ def test_a_file_is_a_diff_and_the_resolved_whole_reads_back(tmp_path):
     [
         ({"trainig": {}}, "unknown key 'trainig'; did you mean 'training'"),
         ({"training": {"num_epochs": 3}}, "did you mean 'epochs'"),
-        ({"content": {"lamda_adv": 1}}, "unknown key 'content.lamda_adv'; did you mean 'lambda_adv'"),
-        ({"model": {"zzz": 1}}, "accepted: trunk, size, front_end, dropout"),
+        ({"adversary": {"strenght": 1}}, "unknown key 'adversary.strenght'; did you mean 'strength'"),
+        ({"model": {"zzz": 1}}, "accepted: trunk, size, front_end, prosody, dropout"),
+        ({"adversary": {"target": "pooled"}}, "give content.pooled_layer"),
+        ({"adversary": {"target": "speaker", "objective": "club"}}, "needs adversary.target = units"),
+        ({"adversary": {"leakage_target": 0.5}}, "give adversary.strength > 0"),
+        ({"training": {"prosody_task": 0.2}}, "set model.prosody = true"),
         ({"model": {"size": "XL"}}, "model.size = 'XL'.*'xs', 's' or 'm'"),
         ({"training": {"batch_size": 7}}, "training.batch_size = 7.*multiple of 2"),
         ({"training": {"epochs": True}}, "training.epochs = True.*valid integer"),

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ringtrue.errors import ConfigError
 
@@ -28,22 +28,69 @@ class ModelConfig(_Strict):
     trunk: Literal["tcn", "resnet"] = "tcn"
     size: Literal["XS", "S", "M"] = "S"
     front_end: Literal["mel", "lfb", "dual"] = "dual"
+    prosody: bool = False  # a slow second stream that hears pitch, voicing, energy, tilt and pauses only
     dropout: float = Field(0.1, ge=0, lt=1)
 
 
 class ContentConfig(_Strict):
-    """The frozen content teacher and the adversary that reads its units out of the evidence."""
+    """The frozen content teacher, and what its units are used for."""
 
     teacher: str = "facebook/wav2vec2-base"
     layer: int = Field(7, ge=0)  # phones peak in the middle of wav2vec 2.0, not in its last layer
     units: int = Field(100, ge=2, le=2000)
-    lambda_adv: float = Field(0.0, ge=0, le=10)  # share of the task's gradient; 0 measures leakage only
-    learning_rate: float = Field(3e-3, gt=0)  # of the adversary
     fit_clips: int = Field(200, ge=1)  # bona fide training clips that the units are clustered on
+    pooled_layer: int | None = Field(None, ge=0)  # whose mean vector adversary.target = pooled reads
+    conditional: bool = (
+        True  # independence given the label; False: marginal, which must cost label information
+    )
+    shuffled: bool = False  # placebo: every clip gets another clip's units, so there is nothing to remove
+
+
+class AdversaryConfig(_Strict):
+    """Networks that read content from what the encoder gives, and how their success is turned against it.
+
+    They always learn, on detached features, so that every run can say what its features give away.
+    """
+
+    target: Literal["units", "pooled", "speaker"] = "units"
+    objective: Literal["reversal", "confusion", "club"] = "reversal"
+    level: Literal["frame", "utterance", "both"] = "frame"  # of units; the other targets are of utterances
+    strength: float = Field(0.0, ge=0, le=10)  # lambda; 0 measures leakage only
+    scale: Literal["share", "raw"] = (
+        "share"  # lambda is a share of the task's gradient, or the loss's bare weight
+    )
+    leakage_target: float | None = Field(
+        None, gt=0, lt=1
+    )  # steer lambda until this share of the leakage is left
+    steps: int = Field(3, ge=1, le=10)  # of the readers for each of the encoder
+    ensemble: int = Field(3, ge=1, le=3)  # frame readers: context, then linear, then a perceptron
+    refresh: float = Field(
+        0.0, ge=0, lt=1
+    )  # one reader starts anew after each such share of the run; 0: never
+    learning_rate: float = Field(3e-3, gt=0)
+
+
+class DecorrelationConfig(_Strict):
+    """Penalties on what features and content share, without a game."""
+
+    measure: Literal["correlation", "hsic"] = "correlation"
+    frame: float = Field(0.0, ge=0)  # weight at the frame evidence
+    utterance: float = Field(0.0, ge=0)  # weight at the embedding
+
+
+class DistillationConfig(_Strict):
+    """A large frozen encoder with a linear detector on it, whose judgement the student learns too."""
+
+    weight: float = Field(0.0, ge=0)  # 0: off
+    layer: int = Field(2, ge=0)  # of the content teacher; low layers carry the most
+    erase: Literal["nothing", "content", "random"] = (
+        "nothing"  # what the teacher is made blind to first (LEACE)
+    )
+    temperature: float = Field(2.0, gt=0)
 
 
 class TrainingConfig(_Strict):
-    """Steps, batches and the optimiser."""
+    """Steps, batches, losses and the optimiser."""
 
     epochs: int = Field(10, ge=1)
     steps_per_epoch: int = Field(50, ge=1)
@@ -55,8 +102,25 @@ class TrainingConfig(_Strict):
     clip_norm: float = Field(1.0, gt=0)
     label_smoothing: float = Field(0.05, ge=0, lt=0.5)
     frame_loss: float = Field(0.3, ge=0)  # weight of the loss on frame logits
+    pairs: float = Field(
+        0.0, ge=0, le=1
+    )  # share of a batch that is twins: a recording and its copy-synthesis
+    pair_loss: float = Field(0.5, ge=0)  # weight of ranking twins and of holding their content together
+    bottleneck: float = Field(0.0, ge=0)  # weight of a variational information bottleneck (VIB); 0: none
+    prosody_task: float = Field(0.0, ge=0)  # weight of filling in masked prosody of bona fide speech
+    sharpness: float = Field(0.0, ge=0)  # rho of adaptive sharpness-aware minimisation (ASAM); 0: off
+    average: float = Field(
+        0.0, ge=0, lt=1
+    )  # decay of averaged weights (EMA), then validated and shipped; 0: off
     augment: bool = True
     workers: int = Field(1, ge=0)
+    streaming: bool = (
+        False  # every clip once a pass, shard by shard, in place of drawing systems and speakers evenly
+    )
+    cached: bool = False  # decode every recording once into one memory-mapped file
+    precision: Literal["float32", "bfloat16"] = "float32"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    checkpoint_steps: int = Field(500, ge=1)  # besides one at the end of each epoch
     validation_clips: int | None = Field(None, ge=2)  # None: the whole development split
 
 
@@ -67,7 +131,38 @@ class RunConfig(_Strict):
     seed: int = Field(0, ge=0)
     model: ModelConfig = ModelConfig()
     content: ContentConfig = ContentConfig()
+    adversary: AdversaryConfig = AdversaryConfig()
+    decorrelation: DecorrelationConfig = DecorrelationConfig()
+    distillation: DistillationConfig = DistillationConfig()
     training: TrainingConfig = TrainingConfig()
+
+    @model_validator(mode="after")
+    def _agrees(self) -> RunConfig:
+        """Refuse settings that would silently do nothing, or nothing that their names say."""
+        adversary, training = self.adversary, self.training
+        if adversary.target != "units" and adversary.objective == "club":
+            raise ValueError("adversary.objective = club needs adversary.target = units")
+        if adversary.target == "pooled" and adversary.objective != "reversal":
+            raise ValueError(
+                "adversary.target = pooled is a regression: it takes adversary.objective = reversal only"
+            )
+        if adversary.target == "pooled" and self.content.pooled_layer is None:
+            raise ValueError(
+                "adversary.target = pooled reads a layer's mean vector: give content.pooled_layer"
+            )
+        if adversary.leakage_target is not None and (adversary.strength == 0 or adversary.scale != "share"):
+            raise ValueError(
+                "adversary.leakage_target steers a lambda: give adversary.strength > 0, scale = share"
+            )
+        if training.streaming and (training.pairs or training.cached):
+            raise ValueError(
+                "training.streaming hears clips as they lie: it takes training.pairs = 0, cached = false"
+            )
+        if training.prosody_task and not self.model.prosody:
+            raise ValueError(
+                "training.prosody_task is a task of the prosody stream: set model.prosody = true"
+            )
+        return self
 
     def smoke(self) -> RunConfig:
         """Give a run of two epochs of 100 steps with a short validation: does everything fit together?"""
@@ -174,6 +269,8 @@ def _assign(values: dict[str, Any], path: list[str], value: object, override: st
 def _explain(problem: Mapping[str, Any]) -> str:
     path = [str(part) for part in problem["loc"]]
     where = ".".join(path)
+    if problem["type"] == "value_error":
+        return str(problem["ctx"]["error"])
     if problem["type"] != "extra_forbidden":
         return f"{where} = {problem['input']!r}: {problem['msg'].lower()}"
     section: Any = RunConfig

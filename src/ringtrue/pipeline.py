@@ -68,10 +68,10 @@ def screen(trials: Sequence[Trial], progress: Progress) -> list[Trial]:
 
 
 def prepare_units(config: ContentConfig, trials: Sequence[Trial], progress: Progress) -> ContentUnits:
-    """Give the train and dev clips their content units, from the cache where they are in it.
+    """Give the train and dev clips their content units, and mean vectors where asked for, from the cache if there.
 
     Args:
-        config: Which teacher, layer and how many units.
+        config: Which teacher, layers and how many units; whether they are exchanged between clips, as a placebo.
         trials: The corpus; test splits are left alone.
         progress: Takes one line now and then.
 
@@ -86,7 +86,7 @@ def prepare_units(config: ContentConfig, trials: Sequence[Trial], progress: Prog
     from ringtrue.training.content import make_units
 
     teacher, layer = _teacher(config, progress)
-    return make_units(
+    units = make_units(
         [trial for trial in trials if trial.split in ("train", "dev")],
         load_samples,
         teacher,
@@ -95,8 +95,10 @@ def prepare_units(config: ContentConfig, trials: Sequence[Trial], progress: Prog
         count=config.units,
         fit_clips=config.fit_clips,
         seed=0,
+        pooled_layer=config.pooled_layer,
         progress=progress,
     )
+    return units.shuffled(seed=0) if config.shuffled else units
 
 
 def _teacher(config: ContentConfig, progress: Progress) -> tuple[FrontEnd, int]:
@@ -142,8 +144,36 @@ def train_and_export(
         "systems": sorted({trial.system for trial in heard} - {""}),
         "clips": len(heard),
     }
+    load = load_samples
+    if config.training.cached:
+        from ringtrue.data.wave_store import store_waves
+
+        used = [trial for trial in trials if trial.split in ("train", "dev")]
+        load = store_waves(cache_dir() / "waves", used, load_samples, progress).load
+    teaching = None
+    if config.distillation.weight:
+        from ringtrue.training.distil import teach
+
+        teaching = teach(
+            heard,
+            load,
+            _teacher(config.content, progress)[0],
+            units,
+            cache_dir() / "teachers",
+            layer=config.distillation.layer,
+            erase=config.distillation.erase,
+            progress=progress,
+        )
     best = train(
-        config, trials, load_samples, units, run, augment=augment, trained_on=trained_on, progress=progress
+        config,
+        trials,
+        load,
+        units,
+        run,
+        augment=augment,
+        teaching=teaching,
+        trained_on=trained_on,
+        progress=progress,
     )
     exported = best.with_suffix(".onnx")
     try:

@@ -54,11 +54,55 @@ def repeat_to(samples: NDArray[np.float32], length: int) -> NDArray[np.float32]:
     return np.resize(samples, length)
 
 
-def split_stream(blocks: Iterable[NDArray[np.float32]]) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Cut a stream of blocks into windows, holding no more than one window and one block.
+class Windows:
+    """Cuts a recording into windows while it arrives, holding one window and a hop of it at most.
 
     Windows start every `HOP` samples; a last one lies flush with the end, so every sample is heard and
     none is padded. A recording shorter than a window is repeated to fill one.
+
+    Attributes:
+        samples: Samples that have arrived.
+    """
+
+    def __init__(self) -> None:
+        self.samples = 0
+        self._held = np.empty(0, dtype=np.float32)  # the newest samples
+        self._next = 0  # start of the window to give next
+
+    def push(self, block: NDArray[np.float32]) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """Take the next samples.
+
+        Args:
+            block: `(t,)`, any size.
+
+        Yields:
+            Start sample and `(WINDOW,)` samples of every window that is now complete.
+        """
+        self._held = np.concatenate([self._held, block])
+        self.samples += len(block)
+        while self._next + WINDOW <= self.samples:
+            at = self._next - (self.samples - len(self._held))
+            yield self._next, self._held[at : at + WINDOW]
+            self._next += HOP
+        needed = self.samples - min(self._next, max(0, self.samples - WINDOW))
+        self._held = self._held[len(self._held) - needed :].copy()
+
+    def last(self) -> tuple[int, NDArray[np.float32]] | None:
+        """Give the window that is still due if the recording ends here; more samples may follow all the same.
+
+        Returns:
+            Start sample and `(WINDOW,)` samples, or None where every sample has been in a window.
+        """
+        judged = self._next - HOP + WINDOW if self._next else 0  # end of the last window given
+        if self.samples == judged:
+            return None
+        if self.samples < WINDOW:
+            return 0, repeat_to(self._held, WINDOW)
+        return self.samples - WINDOW, self._held[-WINDOW:]
+
+
+def split_stream(blocks: Iterable[NDArray[np.float32]]) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Cut a stream of blocks into the windows of `Windows`.
 
     Args:
         blocks: Consecutive `(t,)` pieces of one recording, any sizes.
@@ -66,26 +110,11 @@ def split_stream(blocks: Iterable[NDArray[np.float32]]) -> Iterator[tuple[int, N
     Yields:
         Start sample and `(WINDOW,)` samples. Nothing for an empty recording.
     """
-    held = np.empty(0, dtype=np.float32)
-    start, judged = 0, 0  # first sample held; end of the last window given
+    windows = Windows()
     for block in blocks:
-        held = np.concatenate([held, block])
-        while len(held) >= WINDOW + HOP:
-            # The window after this one is complete too, so the samples before it can go.
-            yield start, held[:WINDOW]
-            judged = start + WINDOW
-            held, start = held[HOP:], start + HOP
-    if len(held) == 0:
-        return
-    if len(held) < WINDOW:
-        yield start, repeat_to(held, WINDOW)
-        return
-    if start + WINDOW > judged:
-        yield start, held[:WINDOW]
-        judged = start + WINDOW
-    end = start + len(held)
-    if end > judged:
-        yield end - WINDOW, held[-WINDOW:]
+        yield from windows.push(block)
+    if (last := windows.last()) is not None:
+        yield last
 
 
 def split(samples: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:

@@ -127,3 +127,71 @@ def test_every_crop_is_augmented_alike_with_draws_of_its_own():
 def test_one_label_alone_is_refused():
     with pytest.raises(CorpusError, match="202 bona fide and 0 spoof"):
         make([t for t in lopsided() if t.is_bonafide])
+
+
+def with_copies():
+    """Eight people, a copy of each by one of two systems, and synthesisers that copy nobody."""
+    people = [trial(i, speaker=f"p{i}", source_utterance=f"u{i}") for i in range(8)]
+    # both ways of naming an original: by its utterance, and by its trial
+    copies = [
+        trial(
+            10 + i, speaker=f"p{i}", system=f"copy{i % 2}", source_utterance=f"u{i}" if i < 4 else f"{i:04d}"
+        )
+        for i in range(8)
+    ]
+    return people + copies + [trial(30 + i, speaker="v", system="tts") for i in range(4)]
+
+
+def test_twins_come_first_cropped_and_augmented_alike():
+    trials = with_copies()
+    by_id = {t.id: t for t in trials}
+    draws = {}
+
+    def augment(wave, rng):
+        draws.setdefault(float(wave[0]), []).append(float(rng.random()))
+        return wave
+
+    seen = set()
+    for number in range(60):
+        draws.clear()
+        batch = make(trials, pairs=0.5, augment=augment)[number]
+        assert batch.twins == 2
+        for couple in range(batch.twins):
+            human, copy = (by_id[name] for name in batch.ids[2 * couple : 2 * couple + 2])
+            assert human.is_bonafide
+            assert copy.source_utterance in (human.source_utterance, human.id)
+            seen.add(copy.system)
+            if len(load(human)) == len(load(copy)):
+                assert batch.starts[2 * couple] == batch.starts[2 * couple + 1]
+        assert batch.label.tolist() == [1, 0] * 4
+    assert seen == {"copy0", "copy1"}  # what copies nobody is never a twin
+
+
+def test_twins_hear_one_draw_and_others_their_own():
+    drawn = []
+
+    def augment(wave, rng):
+        drawn.append(float(rng.random()))
+        return wave
+
+    batch = make(with_copies(), pairs=0.5, augment=augment)[3]
+    assert drawn[0] == drawn[1]
+    assert drawn[2] == drawn[3]
+    assert len(set(drawn)) == len(batch.ids) - batch.twins
+
+
+def test_pairs_without_copies_are_refused():
+    with pytest.raises(CorpusError, match="no spoof training trial names the bona fide one"):
+        make(pairs=0.5)
+
+
+@pytest.mark.parametrize("world", [2, 4])
+def test_processes_share_a_batch_without_overlap_or_loss(world):
+    trials = with_copies()
+    whole = make(trials, pairs=0.5)[7]
+    parts = [make(trials, pairs=0.5, rank=rank, ranks=world)[7] for rank in range(world)]
+    assert sum((part.ids for part in parts), ()) == whole.ids
+    assert np.array_equal(np.concatenate([part.wave for part in parts]), whole.wave)
+    assert np.array_equal(np.concatenate([part.starts for part in parts]), whole.starts)
+    assert sum(part.twins for part in parts) == whole.twins
+    assert all(part.label.tolist() == [1, 0] * (4 // world) for part in parts)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ringtrue.errors import ScoresError
-from ringtrue.evaluation import reading
+from ringtrue.evaluation import names, reading
 from ringtrue.evaluation.reading import read_columns
 from ringtrue.evaluation.scores import read_scores
 
@@ -202,23 +202,32 @@ def test_pieces_make_no_difference(rows: int, tmp_path, monkeypatch) -> None:
     path = tmp_path / "s.tsv"
     path.write_text("trial\tscore\n" + "".join(f"{'u' * (i % 9)}{i}\t{i / 7}\n\n" for i in range(50)))
     monkeypatch.setattr(reading, "_ROWS", rows)
+    monkeypatch.setattr(reading, "_LETTERS", 10 * rows)
+    monkeypatch.setattr(names, "_BLOCK", 7)
+    monkeypatch.setattr(names, "_PIECE", 4)
     table = read_columns(path, ("trial", "score"))
     assert table.scores is not None
     assert table.scores.tolist() == [i / 7 for i in range(50)]
     assert table.text["trial"].tolist() == [f"{'u' * (i % 9)}{i}" for i in range(50)]
 
 
-def test_memory_is_that_of_the_columns_and_not_of_the_text(tmp_path) -> None:
-    """13 letters of 4 bytes, once more in one byte each while joining, two copies of a score, a piece of rows."""
-    path = tmp_path / "s.txt"
-    path.write_text("".join(f"LA_E_{i:08d} {i / 7:.6f}\n" for i in range(80_000)))
+def test_memory_is_less_than_the_file(tmp_path, monkeypatch) -> None:
+    """A name's bytes, a byte for label and system, 8 for a score, once each; a hash a trial while none may repeat."""
+    path, rows = tmp_path / "s.tsv", 300_000
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("trial\tsystem\tlabel\tscore\n")
+        file.writelines(f"LA_E_{i:08d}\tA{i % 13:02d}\tspoof\t{i / 7:.6f}\n" for i in range(rows))
+    monkeypatch.setattr(names, "_BLOCK", 1 << 16)
     tracemalloc.start()
     try:
-        read_columns(path, ("trial", "score"))
-        peak = tracemalloc.get_traced_memory()[1]
+        scores = read_scores(path)
+        kept, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert peak < 80_000 * (13 * 4 + 13 + 2 * 8) + 3_000_000
+    assert scores.trials.nbytes == 13 * rows
+    assert kept < rows * (13 + 1 + 1 + 8) + 500_000
+    assert peak < rows * (13 + 1 + 1 + 8 + 8) + 4_000_000
+    assert peak < path.stat().st_size + 1_000_000
 
 
 @pytest.mark.skipif(

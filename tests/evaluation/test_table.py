@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -84,13 +86,32 @@ def test_golden_latex() -> None:
         "model & seen systems & unseen systems \\\\\n"
         "\\midrule\n"
         "hero\\_1 & 12.3 [8.1, 17.0] & 30.0 [20.0, 40.0]* \\\\\n"
-        "a - b & -2.0 [-4.0, +0.0] & +1.0 [-30.0, +40.0]* \\\\\n"
+        "a - b & $-$2.0 [$-$4.0, +0.0] & +1.0 [$-$30.0, +40.0]* \\\\\n"
         "\\bottomrule\n"
         "\\end{tabular}\n"
         "% EER in %\n"
         "% seen systems: 3 trials\n"
         "% * few\n"
     )
+
+
+@pytest.mark.parametrize(
+    "name", ["[x]", "*x", "a & b", "50 % {of} $x_1^2$ #3", "a<b>|c", "\\input{secret}", "~-1"]
+)
+def test_no_name_breaks_out_of_a_latex_cell(name: str) -> None:
+    table = golden()
+    named = replace(table, rows=(replace(table.rows[0], name=name), *table.rows[1:])).to_latex()
+    row = named.split("\\midrule\n")[1].splitlines()[0]
+    bare = re.sub(
+        r"\\(textbackslash|textasciitilde|textasciicircum|textless|textgreater|textbar)\{\}", "", row
+    )
+    bare = re.sub(r"\\[&%$#_{}]", "", bare)
+    assert bare.count("&") == 2
+    assert bare.count("$") % 2 == 0
+    assert "\\" not in bare.removesuffix(" \\\\")
+    assert bare.replace("{}", "").count("{") == 0
+    assert not row.startswith(("[", "*"))
+    assert not set("%#^~<>|_") & set(bare)
 
 
 def test_json_holds_unrounded_fractions() -> None:

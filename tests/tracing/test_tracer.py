@@ -199,3 +199,22 @@ def test_the_command_line_enrolls_lists_and_forgets(made, tmp_path, capsys, enco
     assert "no generator 'F5'" in capsys.readouterr().err
     assert main(["trace", "list"]) == 2
     assert "trace train SETTINGS --detector" in capsys.readouterr().err
+
+
+def test_check_names_the_source_of_spoof_and_of_nothing_else(made, tiny_onnx, speech_path, capsys):
+    import shutil
+
+    from ringtrue.inference.runtime import Detector
+    from ringtrue.inference.source import installed_tracer
+
+    spoof, human = (Detector(tiny_onnx, threshold=llr) for llr in (1e6, -1e6))
+    assert spoof.check(speech_path).source is None  # no tracer is installed
+    installed_tracer().parent.mkdir(parents=True)
+    shutil.copy(made[0], installed_tracer())
+    assert human.check(speech_path).source is None
+    verdict = Detector(tiny_onnx, threshold=1e6).check(speech_path)
+    assert verdict.decision == "spoof"
+    assert {"is_known", "acoustic_model", "vocoder", "probabilities", "nearest"} <= set(verdict.source)
+    json.dumps(verdict.to_dict(), allow_nan=False)
+    assert main(["check", str(speech_path), "--model", str(tiny_onnx), "--threshold", "1e6"]) == 1
+    assert "  source: " in capsys.readouterr().out

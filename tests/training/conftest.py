@@ -59,14 +59,25 @@ def units(trials, tmp_path_factory):
 
 @pytest.fixture
 def config():
-    """Build a configuration of a run of a few seconds: `config(lambda_adv=0.1, epochs=2, workers=0)`."""
+    """Build a configuration of a run of a few seconds: `config(strength=0.1, epochs=2, adversary={...}, ...)`."""
 
-    def build(lambda_adv=0.1, epochs=2, workers=0, **training):
+    def build(
+        strength=0.1,
+        epochs=2,
+        workers=0,
+        content=None,
+        adversary=None,
+        decorrelation=None,
+        model=None,
+        **training,
+    ):
         return parse_config(
             {
                 "name": "toy",
-                "model": {"size": "XS"},
-                "content": {"lambda_adv": lambda_adv, "units": 8},
+                "model": {"size": "XS", **(model or {})},
+                "content": {"units": 8, **(content or {})},
+                "adversary": {"strength": strength, **(adversary or {})},
+                "decorrelation": decorrelation or {},
                 "training": {
                     "epochs": epochs,
                     "steps_per_epoch": 4,

@@ -6,16 +6,22 @@ samples, bit for bit, in bounded memory for any length.
 
 from ringtrue.audio.decode import AudioInfo, Source
 from ringtrue.audio.find import AUDIO_SUFFIXES, find_recordings
-from ringtrue.audio.wave import SAMPLE_RATE_HZ, AudioStream, Wave, load, open_stream
+from ringtrue.audio.resample import MAX_RATE_HZ, MIN_RATE_HZ, SAMPLE_RATE_HZ, Resampler, to_float, to_mono
+from ringtrue.audio.wave import AudioStream, Wave, load, open_stream
 
 __all__ = [
     "AUDIO_SUFFIXES",
+    "MAX_RATE_HZ",
+    "MIN_RATE_HZ",
     "SAMPLE_RATE_HZ",
     "AudioInfo",
     "AudioStream",
+    "Resampler",
     "Source",
     "Wave",
     "find_recordings",
     "load",
     "open_stream",
+    "to_float",
+    "to_mono",
 ]

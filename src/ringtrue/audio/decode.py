@@ -25,20 +25,19 @@ from typing import Any, BinaryIO, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from ringtrue.audio.resample import MAX_RATE_HZ, MIN_RATE_HZ, Samples, to_float
 from ringtrue.errors import AudioError
 
 Source: TypeAlias = str | os.PathLike[str] | bytes | BinaryIO | tuple[NDArray[Any], int]
 """A path, the bytes of a file, an open binary file, or ``(samples (T,) or (T, C), rate_hz)``."""
 
-Samples: TypeAlias = NDArray[np.float32]
-
 ACCEPTED = "wav, flac, mp3, ogg, opus, aiff, m4a, aac, mp4, webm, mkv, amr, wma, G.711 or G.722"
 
 _MAX_CHANNELS = 64
-_MIN_RATE_HZ, _MAX_RATE_HZ = 1_000, 768_000
 _MAX_PIPE_BYTES = 4 << 30  # a pipe has no end that one could look up: /dev/zero must stop somewhere
 _MAX_PLANES = 8  # beyond, PyAV 18 reads past the end of a frame's list of planes and may crash
-_READ_FRAMES = 4096  # samples per read: what a damaged FLAC file loses before its fault is at most this much
+_READ_FRAMES = 1 << 15  # samples per read: small reads cost a third of a FLAC file's decoding
+_CAREFUL_FRAMES = 4096  # near damage: what a FLAC file loses before its fault is at most this much
 
 _SNDFILE_MAGIC = (b"RIFF", b"RIFX", b"RF64", b"riff", b"fLaC", b"OggS", b"FORM", b".snd", b"caff", b"NIST")
 _HEADERLESS = {  # extension -> FFmpeg format, rate in Hz; G.711 is 8 kHz and G.722 is 16 kHz by definition
@@ -180,7 +179,7 @@ def _open_array(source: tuple[NDArray[Any], int]) -> NativeAudio:
         raise AudioError("an array is given as (samples, rate_hz), for example (x, 16000)") from None
     if array.ndim not in (1, 2):
         raise AudioError(f"an array has the shape (T,) or (T, C), not {array.shape}")
-    samples = np.ascontiguousarray(_to_float(array), dtype=np.float32)
+    samples = np.ascontiguousarray(to_float(array), dtype=np.float32)
     if samples.ndim == 1:
         samples = samples[:, np.newaxis]
     info = AudioInfo(
@@ -212,7 +211,7 @@ def _open_sndfile(file: BinaryIO, name: str, sha256: str, stack: contextlib.Exit
     info = AudioInfo(name, sha256, sound.samplerate, sound.channels, codec, sound.format.lower(), promised_s)
     _check_limits(info)
     native = NativeAudio(info, ())
-    native.blocks = _sndfile_blocks(sound, native.faults)
+    native.blocks = _sndfile_blocks(file, sound, native.faults)
     return native
 
 
@@ -229,18 +228,25 @@ class _QuietFile:
         return int(self._file.tell())
 
 
-def _sndfile_blocks(sound: Any, faults: list[str]) -> Iterator[Samples]:
+def _sndfile_blocks(file: BinaryIO, sound: Any, faults: list[str]) -> Iterator[Samples]:
+    """Read in large blocks; where one is damaged, read again from the start in small ones up to the damage."""
     import soundfile
 
-    while True:
-        try:
-            block = sound.read(_READ_FRAMES, dtype="float32", always_2d=True)
-        except soundfile.LibsndfileError:
-            faults.append("damaged: what follows the damage is not read")
-            return
-        if len(block) == 0:
-            return
-        yield block
+    given = 0
+    try:
+        while len(block := sound.read(_READ_FRAMES, dtype="float32", always_2d=True)):
+            yield block
+            given += len(block)
+        return
+    except soundfile.LibsndfileError:
+        faults.append("damaged: what follows the damage is not read")
+    file.seek(0)
+    with contextlib.suppress(soundfile.LibsndfileError), soundfile.SoundFile(_QuietFile(file), "r") as again:
+        while len(block := again.read(_CAREFUL_FRAMES, dtype="float32", always_2d=True)):
+            given -= len(block)
+            if given < 0:
+                yield block
+                given = 0
 
 
 def _promised_by_sndfile(sound: Any) -> float | None:
@@ -339,7 +345,7 @@ def _ffmpeg_blocks(first: Any, frames: Iterator[Any], faults: list[str]) -> Iter
         if frame.sample_rate != rate_hz:
             left_out += 1
             continue
-        data = _to_float(frame.to_ndarray())  # planar (C, N), or packed (1, N * C)
+        data = to_float(frame.to_ndarray())  # planar (C, N), or packed (1, N * C)
         block = data.reshape(-1, frame.layout.nb_channels) if frame.format.is_packed else data.T
         if block.shape[1] != channels:
             block = np.repeat(block.mean(axis=1, keepdims=True), channels, axis=1)
@@ -362,26 +368,14 @@ def _promised_by_ffmpeg(container: Any, stream: Any) -> float | None:
 # --- shared -------------------------------------------------------------------------------------------------
 
 
-def _to_float(array: NDArray[Any]) -> Samples:
-    """Scale integers so that full scale is 1; floats keep their values."""
-    if array.dtype.kind == "f":
-        with np.errstate(over="ignore"):  # a float64 beyond float32 becomes inf, which is refused later
-            return array.astype(np.float32, copy=False)
-    if array.dtype == np.uint8:
-        return (array.astype(np.float32) - np.float32(128)) / np.float32(128)
-    if array.dtype in (np.int16, np.int32, np.int64):
-        return np.asarray(array / -float(np.iinfo(array.dtype).min), np.float32)
-    raise AudioError(f"samples are float, int16, int32 or uint8, not {array.dtype}")
-
-
 def _check_limits(info: AudioInfo) -> None:
     if not 1 <= info.channels <= _MAX_CHANNELS:
         raise AudioError(
             f"{info.name} has {info.channels} channels; accepted: 1 to {_MAX_CHANNELS}, "
             "as the last axis of an array. Mix or split it first"
         )
-    if not _MIN_RATE_HZ <= info.native_rate_hz <= _MAX_RATE_HZ:
+    if not MIN_RATE_HZ <= info.native_rate_hz <= MAX_RATE_HZ:
         raise AudioError(
-            f"{info.name} has a sample rate of {info.native_rate_hz} Hz; accepted: {_MIN_RATE_HZ} to "
-            f"{_MAX_RATE_HZ}. Check its header"
+            f"{info.name} has a sample rate of {info.native_rate_hz} Hz; accepted: {MIN_RATE_HZ} to "
+            f"{MAX_RATE_HZ}. Check its header"
         )

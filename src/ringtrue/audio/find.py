@@ -1,7 +1,8 @@
-"""Names of files and folders -> recordings, one at a time, so that the first of a million is judged at once."""
+"""Names of files, folders and patterns -> recordings, one at a time: the first of a million is judged at once."""
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -40,15 +41,16 @@ AUDIO_SUFFIXES = frozenset(
 
 
 def find_recordings(names: Iterable[str | os.PathLike[str]]) -> Iterator[Path | AudioError]:
-    """Replace folders by the recordings in them, whatever their depth, in order of name.
+    """Replace folders by the recordings in them, whatever their depth, and patterns by what fits, in order of name.
 
     Hidden files are passed over: other systems leave ``._clip.wav`` beside ``clip.wav``, which is no sound.
 
     Args:
-        names: Files and folders. What is not a folder is given back as it is, to say itself what is wrong.
+        names: Files, folders and patterns with ``*``, ``?``, ``[`` or ``**``. What is neither a folder nor a pattern
+            is given back as it is, to say itself what is wrong; so is a file whose own name looks like a pattern.
 
     Yields:
-        A path, or an error for a folder that cannot be read or holds no recording.
+        A path, or an error for a folder that cannot be read or holds no recording, or a pattern that fits nothing.
     """
     for name in names:
         try:
@@ -58,6 +60,13 @@ def find_recordings(names: Iterable[str | os.PathLike[str]]) -> Iterator[Path | 
             continue
         if is_folder:
             yield from _inside(Path(name))
+        elif glob.has_magic(text := os.fspath(name)) and not os.path.lexists(text):
+            fitting = sorted(glob.iglob(text, recursive=True))
+            yield from (Path(found) for found in fitting if not Path(found).is_dir())
+            if not fitting:
+                yield AudioError(
+                    f"nothing fits the pattern {text}; check it, and quote it if the shell reads it first"
+                )
         else:
             yield Path(name)
 

@@ -10,14 +10,11 @@ from types import TracebackType
 
 import numpy as np
 
-from ringtrue.audio.decode import AudioInfo, NativeAudio, Samples, Source, open_native
+from ringtrue.audio.decode import AudioInfo, NativeAudio, Source, open_native
+from ringtrue.audio.resample import SAMPLE_RATE_HZ, Resampler, Samples, to_mono
 from ringtrue.errors import AudioError
 
-SAMPLE_RATE_HZ = 16_000
-"""Rate of every waveform past this room."""
-
 _GATHER_FRAMES = 1 << 15  # native samples worked on at a time: 2 s at 16 kHz, 8 MiB at 64 channels
-_ABSURD_PEAK = 8.0  # floats are at most a little over 1; beyond this the file holds unscaled integers
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,26 +94,18 @@ class AudioStream:
         return tuple(found)
 
     def _resampled(self) -> Generator[Samples, None, None]:
-        """Bring the mono stream to 16 kHz; soxr gives the same samples however its input is cut."""
-        rate_hz = self.info.native_rate_hz
+        """Bring the mono stream to 16 kHz."""
+        resampler = Resampler(self.info.native_rate_hz)
         produced = 0
-        if rate_hz == SAMPLE_RATE_HZ:
-            for mono in self._mono():
-                produced += len(mono)
-                yield mono
-        else:
-            import soxr
-
-            resampler = soxr.ResampleStream(rate_hz, SAMPLE_RATE_HZ, 1, dtype="float32", quality="HQ")
-            for mono in self._mono():
-                block = resampler.resample_chunk(mono)
-                produced += len(block)
-                if len(block):
-                    yield np.clip(block, -1.0, 1.0)
-            block = resampler.resample_chunk(np.zeros(0, np.float32), last=True)
+        for mono in self._mono():
+            block = resampler.push(mono)
             produced += len(block)
             if len(block):
-                yield np.clip(block, -1.0, 1.0)  # the filter rings a little beyond full scale
+                yield block
+        block = resampler.end()
+        produced += len(block)
+        if len(block):
+            yield block
         if produced == 0:
             raise AudioError(f"{self.info.name} holds no audio (0 samples); check how it was recorded")
         self._finished = True
@@ -124,21 +113,10 @@ class AudioStream:
     def _mono(self) -> Iterator[Samples]:
         """Check the native samples and average their channels."""
         for block in self._gathered():
-            peak = float(np.max(np.abs(block)))
-            if not math.isfinite(peak):
-                raise AudioError(
-                    f"{self.info.name} holds samples that are not finite; write it again without them"
-                )
-            if peak > _ABSURD_PEAK:
-                raise AudioError(
-                    f"{self.info.name} holds float samples up to {peak:.4g}; accepted: -1 to 1. "
-                    "They look like integers: divide them by their full scale"
-                )
+            mono, beyond = to_mono(block, self.info.name)
             self._native_count += len(block)
-            if peak > 1.0:
-                self._clipped_count += int(np.count_nonzero(np.abs(block) > 1.0))
-                block = np.clip(block, -1.0, 1.0)
-            yield block[:, 0] if block.shape[1] == 1 else block.mean(axis=1, dtype=np.float32)
+            self._clipped_count += beyond
+            yield mono
 
     def _gathered(self) -> Iterator[Samples]:
         """Join a decoder's small blocks: every later step costs per block, not per sample."""

@@ -59,6 +59,7 @@ def add(command: Command) -> None:
         "--rate", type=float, default=0.05, help="error rate that the band promises (0.05)"
     )
     calibrate.add_argument("--out", type=Path, default=Path("calibration.json"), help="(calibration.json)")
+    calibrate.add_argument("--store", type=Path, metavar="MODEL", help="also make this model decide by it")
     calibrate.add_argument(
         "--apply", nargs="+", type=Path, metavar="TEST", help="also map these, one for each file"
     )
@@ -139,6 +140,12 @@ def _calibrate(options: argparse.Namespace) -> int:
         question, options.method, options.rate, options.out, options.apply, options.to, say
     ):
         print(line)
+    if options.store:
+        from ringtrue.evaluation.fitting import read_stored
+        from ringtrue.inference.store import store_calibration
+
+        for path in store_calibration(options.store, read_stored(options.out), options.force):
+            print(f"{path}: decides by {options.out}")
     return OK
 
 

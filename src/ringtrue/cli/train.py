@@ -1,4 +1,4 @@
-"""Recordings -> models: `ringtrue train`, `export` and `demo`."""
+"""Recordings -> models: `ringtrue train` and `demo`."""
 
 from __future__ import annotations
 
@@ -25,11 +25,6 @@ def add(command: Command) -> None:
     train.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one value")
     train.add_argument("--smoke", action="store_true", help="two epochs of 100 steps, a short validation")
 
-    export = command("export", _export, "Write a checkpoint as ONNX or as a plain state dict.")
-    export.add_argument("checkpoint", type=Path)
-    export.add_argument("--format", choices=["onnx", "pth"], default="onnx")
-    export.add_argument("--out", type=Path, help="file to write (beside the checkpoint)")
-
 
 def _demo(options: argparse.Namespace) -> int:
     from ringtrue.demo import run_demo
@@ -49,12 +44,4 @@ def _train(options: argparse.Namespace) -> int:
     trials = screen(load_corpus(options.corpus, say), say)
     units = prepare_units(config.content, trials, say)
     print(train_and_export(config, trials, units, options.out or Path("runs") / config.name, say))
-    return OK
-
-
-def _export(options: argparse.Namespace) -> int:
-    from ringtrue.inference.export import export_onnx, export_pth
-
-    write = {"onnx": export_onnx, "pth": export_pth}[options.format]
-    print(write(options.checkpoint, options.out or options.checkpoint.with_suffix(f".{options.format}")))
     return OK

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,12 +31,32 @@ class Batch:
         label: `(B,)` int64, 1 for bona fide.
         units: `(B, L)` int64 content units at 50 Hz, -1 where unknown.
         ids: Trial ids.
+        starts: `(B,)` int64, frame at 50 Hz of its recording that each crop begins with.
+        twins: So many couples come first, each a recording and its copy-synthesis, cropped alike.
+        faults: One line for each recording that could not be read and was stood in for.
     """
 
     wave: NDArray[np.float32]
     label: NDArray[np.int64]
     units: NDArray[np.int64]
     ids: tuple[str, ...]
+    starts: NDArray[np.int64]
+    twins: int = 0
+    faults: tuple[str, ...] = ()
+
+
+class Batches(Protocol):
+    """What training learns from: batch number n depends on a seed and n alone, whoever makes it and when.
+
+    So a run resumes by its step number, and a data loader may hand the numbers to any workers. `TrainingBatches` keeps
+    this for recordings that can be read in any order, `ringtrue.data.streaming.StreamingBatches` for shards.
+    """
+
+    def __getitem__(self, number: int) -> Batch:
+        """Make batch `number`, from 0."""
+
+    def between(self, start: int, stop: int) -> Iterator[Batch]:
+        """Give batches `start` to `stop - 1` in order."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +75,9 @@ class TrainingBatches:
         seed: Seed of everything random here.
         units: Content units by trial id, or nothing.
         augment: Applied to every crop of both labels alike; must keep length and alignment.
+        pairs: Share of a batch that is twins: copy-synthesis, drawn by system, and the recording that it was made of.
+        rank: Number of this process.
+        ranks: How many processes share a batch: each hears an equal part of it.
     """
 
     trials: Sequence[Trial]
@@ -63,7 +87,12 @@ class TrainingBatches:
     seed: int
     units: Mapping[str, NDArray[np.int16]] = field(default_factory=dict)
     augment: Transform | None = None
+    pairs: float = 0.0
+    rank: int = 0
+    ranks: int = 1
     _trees: tuple[_Tree, _Tree] = field(init=False, repr=False)
+    _copies: _Tree = field(init=False, repr=False)
+    _originals: Mapping[str, Trial] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Sort the trials into the two trees that batches are drawn from."""
@@ -77,37 +106,92 @@ class TrainingBatches:
             _grow(human, lambda t: (t.corpus, t.language, t.speaker)),
             _grow(machine, lambda t: (t.system, t.speaker)),
         )
+        if self.batch_size % (2 * self.ranks):
+            raise CorpusError(
+                f"a batch of {self.batch_size} cannot be shared out evenly and balanced over {self.ranks} processes; "
+                f"give training.batch_size as a multiple of {2 * self.ranks}"
+            )
+        # A copy names the trial that it was made of, or, as that trial does, the utterance.
+        originals = {trial.source_utterance: trial for trial in human} | {trial.id: trial for trial in human}
+        originals.pop("", None)
+        copies = [trial for trial in machine if trial.source_utterance in originals]
+        if self.pairs and not copies:
+            raise CorpusError(
+                "training.pairs > 0, but no spoof training trial names the bona fide one that it was made of "
+                "(source_utterance); set training.pairs = 0, or train on a corpus with copy-synthesis"
+            )
         object.__setattr__(self, "_trees", trees)
+        object.__setattr__(self, "_copies", _grow(copies, lambda t: (t.system, t.speaker)))
+        object.__setattr__(self, "_originals", originals)
 
     def __getitem__(self, number: int) -> Batch:
-        """Make batch `number`."""
+        """Make this process's part of batch `number`."""
         rng = np.random.default_rng([self.seed, number])
-        drawn = [_draw(self._trees[index % 2], rng) for index in range(self.batch_size)]
-        crops = [self._crop(trial, rng) for trial in drawn]
+        couples = self.batch_size // 2
+        twins = round(self.pairs * couples)
+        drawn = [trial for couple in range(couples) for trial in self._couple(couple < twins, rng)]
+        share = self.batch_size // self.ranks
+        mine = range(self.rank * share, (self.rank + 1) * share)
+        crops = []
+        for index in mine:
+            # Twins are cropped and augmented alike; everybody else by themselves.
+            seeded = index - index % 2 if index < 2 * twins else index
+            crops.append(self._crop(drawn[index], np.random.default_rng([self.seed, number, seeded])))
         return Batch(
-            wave=np.stack([wave for wave, _ in crops]),
-            label=np.array([int(trial.is_bonafide) for trial in drawn], dtype=np.int64),
-            units=np.stack([units for _, units in crops]),
-            ids=tuple(trial.id for trial in drawn),
+            wave=np.stack([wave for wave, _, _ in crops]),
+            label=np.array([int(drawn[index].is_bonafide) for index in mine], dtype=np.int64),
+            units=np.stack([units for _, units, _ in crops]),
+            ids=tuple(drawn[index].id for index in mine),
+            starts=np.array([start for _, _, start in crops], dtype=np.int64),
+            twins=min(max(0, twins - mine.start // 2), share // 2),
         )
+
+    def _couple(self, twins: bool, rng: np.random.Generator) -> tuple[Trial, Trial]:
+        if twins:
+            copy = _draw(self._copies, rng)
+            return self._originals[copy.source_utterance], copy
+        return _draw(self._trees[0], rng), _draw(self._trees[1], rng)
 
     def between(self, start: int, stop: int) -> Iterator[Batch]:
         """Give batches `start` to `stop - 1` in order."""
         return (self[number] for number in range(start, stop))
 
-    def _crop(self, trial: Trial, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        samples = self.load(trial)
-        length = round(self.crop_s * SAMPLE_RATE_HZ)
-        units = np.full(content_frames(length), -1, dtype=np.int64)
-        # The last possible start is inclusive, so a clip of exactly the crop's length is fine.
-        # Crops start on the grid of the content units, so that units stay aligned with samples.
-        start = CONTENT_STRIDE * int(rng.integers(0, max(0, len(samples) - length) // CONTENT_STRIDE + 1))
-        wave = repeat_to(samples[start : start + length], length)
-        known = self.units.get(trial.id, np.empty(0, dtype=np.int16))[start // CONTENT_STRIDE :][: len(units)]
-        units[: len(known)] = known  # frames of a repeated clip stay unknown: they need not fall on the grid
-        if self.augment is not None:
-            wave = self.augment(wave, rng)
-        return wave, units
+    def _crop(
+        self, trial: Trial, rng: np.random.Generator
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64], int]:
+        return crop(self.load(trial), self.crop_s, self.units.get(trial.id), rng, self.augment)
+
+
+def crop(
+    samples: NDArray[np.float32],
+    crop_s: float,
+    units: NDArray[np.int16] | None,
+    rng: np.random.Generator,
+    augment: Transform | None,
+) -> tuple[NDArray[np.float32], NDArray[np.int64], int]:
+    """Cut a random piece out of a recording, with its content units.
+
+    Args:
+        samples: The recording, `(N,)`.
+        crop_s: Length of the piece; a shorter recording is repeated.
+        units: Its content units, or nothing.
+        rng: Source of the place, and then of the augmentation.
+        augment: Applied to the piece; must keep length and alignment.
+
+    Returns:
+        The piece `(T,)` float32, its units `(L,)` int64, -1 where unknown, and the recording's frame that it begins with.
+    """
+    length = round(crop_s * SAMPLE_RATE_HZ)
+    said = np.full(content_frames(length), -1, dtype=np.int64)
+    # The last possible start is inclusive, so a clip of exactly the crop's length is fine.
+    # Crops start on the grid of the content units, so that units stay aligned with samples.
+    starts = max(0, len(samples) - length) // CONTENT_STRIDE + 1
+    start = int(rng.random() * starts)  # one draw, so that twins of unlike lengths stay in step
+    wave = repeat_to(samples[CONTENT_STRIDE * start :][:length], length)
+    if units is not None:
+        known = units[start:][: len(said)]
+        said[: len(known)] = known  # frames of a repeated clip stay unknown: they need not fall on the grid
+    return (wave if augment is None else augment(wave, rng)), said, start
 
 
 _Tree = dict[Hashable, "_Tree"] | list[Trial]

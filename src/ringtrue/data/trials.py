@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
@@ -24,8 +25,8 @@ class Trial:
 
     Attributes:
         id: Unique in its corpus.
-        audio: Path of the recording, absolute or relative to the manifest's folder; ``file.parquet#row`` for one
-            inside a Parquet file, which `ringtrue.data.corpora.audio_source` resolves.
+        audio: Path of the recording, absolute or relative to the manifest's folder; ``file.parquet#row`` or
+            ``file.tar#offset+size`` for one in a shard, ``hf://…`` for one on the hub: `audio_source` resolves them.
         label: ``"bonafide"`` or ``"spoof"``.
         system: Name of the generator; empty for bona fide.
         acoustic_model: What made the features (``vits``, ``diphone`` …); ``none`` for copy-synthesis.
@@ -65,6 +66,7 @@ class Trial:
         return self.label == "bonafide"
 
 
+_SHARD = re.compile(r"(?<=\.parquet)#|(?<=\.tar)#")  # parts a file from the place of a recording in it
 _COLUMNS = [field.name for field in fields(Trial)]
 
 
@@ -119,7 +121,8 @@ def read_manifest(path: str | Path) -> list[Trial]:
         values = {name: row[name] for name in _COLUMNS if name in row and name != "duration_s"}
         if values["label"] not in LABELS:
             raise CorpusError(f"{where}: label {values['label']!r}; accepted: {' or '.join(LABELS)}")
-        values["audio"] = str(path.parent / values["audio"])
+        if not values["audio"].startswith("hf://"):
+            values["audio"] = str(path.parent / values["audio"])
         values.setdefault("id", values["audio"])
         try:
             duration_s = float(row.get("duration_s") or 0.0)
@@ -206,11 +209,12 @@ def fingerprint(trials: Sequence[Trial]) -> str:
     for trial in trials:
         known = [getattr(trial, name) for name in _COLUMNS if name != "audio"]
         try:
-            file, in_parquet, _ = trial.audio.partition(".parquet#")
-            status = Path(f"{file}.parquet" if in_parquet else file).stat()
+            status = Path(_SHARD.split(trial.audio)[0]).stat()
             known += [status.st_size, status.st_mtime_ns]
         except OSError:
-            pass  # a missing file is found when it is read; in memory there is none
+            if trial.audio.startswith("hf://"):  # the address names the revision
+                known.append(trial.audio)
+            # a missing file is found when it is read; in memory there is none
         names.append(stable_int(*known))
     return f"{stable_int(*sorted(names)):016x}"
 

@@ -8,9 +8,8 @@ used: a clip is *rejected* (called spoof) below a threshold and *accepted* (call
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, TypeVar
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,13 +17,13 @@ from numpy.typing import ArrayLike, NDArray
 from ringtrue.errors import ScoresError
 from ringtrue.evaluation.logistic import fit_logistic
 from ringtrue.evaluation.metrics import as_scores
+from ringtrue.evaluation.stored import Stored
 
 Array = NDArray[np.float64]
-_Stored = TypeVar("_Stored", "Calibration", "Band")
 
 
 @dataclass(frozen=True)
-class Calibration:
+class Calibration(Stored):
     """An affine map from raw scores to natural-log likelihood ratios, and what it was fitted on.
 
     Attributes:
@@ -51,25 +50,6 @@ class Calibration:
             ``ln p(score | bona fide) - ln p(score | spoof)`` as far as an affine map can tell.
         """
         return self.slope * np.asarray(scores, dtype=np.float64) + self.offset
-
-    def to_dict(self) -> dict[str, float]:
-        """Give the fields as plain numbers for a checkpoint's JSON."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Calibration:
-        """Rebuild it from `to_dict`'s numbers.
-
-        Args:
-            values: The numbers.
-
-        Returns:
-            The same calibration.
-
-        Raises:
-            ScoresError: A number is missing or of the wrong kind, or there is one too many.
-        """
-        return _from_dict(cls, values)
 
 
 def fit_affine(bonafide: ArrayLike, spoof: ArrayLike, prior: float = 0.5) -> Calibration:
@@ -193,7 +173,7 @@ def _promised_rank(trials: int, rate: float, name: str) -> int:
 
 
 @dataclass(frozen=True)
-class Band:
+class Band(Stored):
     """Where a verdict is given and where it is withheld.
 
     Attributes:
@@ -222,25 +202,6 @@ class Band:
             return "bonafide"
         return "spoof" if score < self.lower else "inconclusive"
 
-    def to_dict(self) -> dict[str, float]:
-        """Give the fields as plain numbers for a checkpoint's JSON."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Band:
-        """Rebuild it from `to_dict`'s numbers.
-
-        Args:
-            values: The numbers.
-
-        Returns:
-            The same band.
-
-        Raises:
-            ScoresError: A number is missing or of the wrong kind, or there is one too many.
-        """
-        return _from_dict(cls, values)
-
 
 def abstention_band(bonafide: ArrayLike, spoof: ArrayLike, rate: float = 0.05) -> Band:
     """Find the band in which to withhold a verdict so that each class is miscalled at most at a given rate.
@@ -262,15 +223,3 @@ def abstention_band(bonafide: ArrayLike, spoof: ArrayLike, rate: float = 0.05) -
     if lower > upper:
         lower = upper = (lower + upper) / 2
     return Band(lower, upper, rate)
-
-
-def _from_dict(cls: type[_Stored], values: Mapping[str, Any]) -> _Stored:
-    """Rebuild a dataclass of numbers, and refuse anything else: checkpoints come from strangers."""
-    names = {field.name for field in fields(cls)}
-    numbers = all(isinstance(value, int | float) and math.isfinite(value) for value in values.values())
-    if set(values) != names or not numbers:
-        raise ScoresError(
-            f"{cls.__name__.lower()} {dict(values)} is damaged; it takes finite numbers named "
-            f"{', '.join(sorted(names))}, all of them and no others"
-        )
-    return cls(**values)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ringtrue.evaluation.reading import Names
 from ringtrue.evaluation.resampling import Resampling
 from ringtrue.evaluation.scores import Scores
 
@@ -36,7 +35,7 @@ def known_clusters(scores: Scores, wanted: Sequence[str] = WAYS) -> Clusters:
         for name in wanted:
             if name == "trial" or (name in WAYS and name not in scores.columns):
                 continue
-            if np.any(scores.column(name)[side] != ""):
+            if scores.column(name)[side].distinct() not in ([], [""]):
                 known.append(name)
         sides.append(tuple(known))
     return sides[0], sides[1]
@@ -57,10 +56,15 @@ def resampling_of(scores: Scores, clusters: Clusters) -> Resampling:
         ScoresError: A column is missing, or a class.
     """
     shared = [name for name in clusters[0] if name in clusters[1]]
+    numbers, begin = {}, 0
+    for name in sorted({*clusters[0], *clusters[1]}):
+        column = scores.column(name)
+        numbers[name] = column.numbers() + begin
+        begin += len(column.distinct())
     names = []
     for side, columns in zip((scores.is_bonafide, ~scores.is_bonafide), clusters, strict=True):
         ordered = [*shared, *(name for name in columns if name not in shared)]
-        names.append(np.stack([_names(scores, name)[side] for name in ordered], axis=1) if ordered else None)
+        names.append(np.stack([numbers[name][side] for name in ordered], axis=1) if ordered else None)
     return Resampling(scores.bonafide, scores.spoof, *names)
 
 
@@ -78,7 +82,7 @@ def count_note(scores: Scores, clusters: Clusters) -> str:
     for label, mask, columns in zip(
         ("bona fide", "spoof"), (scores.is_bonafide, ~scores.is_bonafide), clusters, strict=True
     ):
-        counts = [f"{np.unique(scores.column(name)[mask]).size} {name}s" for name in columns]
+        counts = [f"{len(scores.column(name)[mask].distinct())} {name}s" for name in columns]
         sides.append(f"{int(mask.sum())} {label} trials" + (f" of {' x '.join(counts)}" if counts else ""))
     return " and ".join(sides)
 
@@ -97,7 +101,3 @@ def single_notes(clusters: Clusters) -> list[str]:
         for side, columns in zip(("bona fide", "spoof"), clusters, strict=True)
         if not columns
     ]
-
-
-def _names(scores: Scores, column: str) -> Names:
-    return np.char.add(f"{column} ", scores.column(column))

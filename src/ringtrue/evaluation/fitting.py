@@ -14,24 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ringtrue.errors import ScoresError
-from ringtrue.evaluation.calibrate import (
-    Calibration,
-    abstention_band,
-    fit_affine,
-    threshold_for_bonafide_rejection,
-)
+from ringtrue.evaluation.calibrate import fit_affine, threshold_for_bonafide_rejection
 from ringtrue.evaluation.judge import Question, read_models
-from ringtrue.evaluation.mappings import Fusion, Monotone, fit_fusion, fit_monotone
+from ringtrue.evaluation.mappings import Fusion, Map, fit_fusion, fit_monotone, map_from, operating_point
 from ringtrue.evaluation.metrics import act_dcf, cllr, eer
 from ringtrue.evaluation.scores import Scores, read_scores, write_scores
 from ringtrue.files import sha256_file, write_json
 
-Map = Calibration | Monotone | Fusion
-_KINDS: dict[str, type[Calibration] | type[Monotone] | type[Fusion]] = {
-    "affine": Calibration,
-    "monotone": Monotone,
-    "fusion": Fusion,
-}
 _TEST_SPLITS = ("test", "test_seen", "eval")
 
 
@@ -77,27 +66,23 @@ def calibrate_files(
         ]
     models = read_models(question, say)
     side_by_side = [scores.align(first.trials) for scores in models.values()]
-    fitted, kind = _fit(dict(zip(models, side_by_side, strict=True)), method)
+    fitted = _fit(dict(zip(models, side_by_side, strict=True)), method)
     llrs = apply_map(fitted, [scores.scores for scores in side_by_side])
     bonafide, spoof = llrs[first.is_bonafide], llrs[~first.is_bonafide]
-    band = abstention_band(bonafide, spoof, rate)
+    point = operating_point(fitted, bonafide, spoof, rate)
     figures = {
         "cllr": cllr(bonafide, spoof),
         "act_dcf": act_dcf(bonafide, spoof),
         "eer": eer(bonafide, spoof),
     }
-    measured_on = f"{bonafide.size} bona fide and {spoof.size} spoof development trials"
-    write_json(
-        out,
-        {"kind": kind, "map": fitted.to_dict(), "band": band.to_dict(), "measured_on": measured_on}
-        | {"on_development": figures, **made},
-    )
+    write_json(out, {**point, "on_development": figures, **made})
+    kind, band = point["kind"], point["band"]
     lines = [
-        f"{out}: {kind} map fitted on {measured_on}",
+        f"{out}: {kind} map fitted on {point['measured_on']}",
         f"Cllr {cllr(first.bonafide, first.spoof):.4f} raw, {figures['cllr']:.4f} calibrated; actDCF "
         f"{act_dcf(first.bonafide, first.spoof):.4f} raw, {figures['act_dcf']:.4f} calibrated "
         "(on the trials it was fitted on: test trials decide)",
-        f"spoof below LLR {band.lower:.3f}, bona fide from {band.upper:.3f}, inconclusive between: "
+        f"spoof below LLR {band['lower']:.3f}, bona fide from {band['upper']:.3f}, inconclusive between: "
         f"at most {rate:.1%} of either class is called the other",
     ]
     if apply:
@@ -117,16 +102,34 @@ def read_calibration(path: str | Path) -> Map:
     Raises:
         ScoresError: It is missing, damaged, or a threshold only.
     """
+    stored = read_stored(path)
+    try:
+        return map_from(stored)
+    except ScoresError as error:
+        raise ScoresError(f"{path}: {error}") from error
+
+
+def read_stored(path: str | Path) -> dict[str, Any]:
+    """Read the whole of a calibration file.
+
+    Args:
+        path: The JSON file.
+
+    Returns:
+        What `calibrate_files` wrote.
+
+    Raises:
+        ScoresError: It is missing, or something else.
+    """
     try:
         stored = json.loads(Path(path).read_text(encoding="utf-8"))
-        kind, values = stored["kind"], stored.get("map")
     except FileNotFoundError as error:
         raise ScoresError(f"no calibration at {path}; `ringtrue calibrate` makes one") from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ScoresError(f"{path} is no calibration that `ringtrue calibrate` wrote: {error!r}") from error
-    if kind not in _KINDS or not isinstance(values, Mapping):
-        raise ScoresError(f"{path} holds a {kind} and no map; accepted: {', '.join(_KINDS)}")
-    return _KINDS[kind].from_dict(values)
+    except (OSError, ValueError) as error:
+        raise ScoresError(f"{path} is no calibration that `ringtrue calibrate` wrote: {error}") from error
+    if not isinstance(stored, dict) or "kind" not in stored:
+        raise ScoresError(f"{path} is no calibration that `ringtrue calibrate` wrote")
+    return stored
 
 
 def apply_map(fitted: Map, scores: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
@@ -149,20 +152,20 @@ def apply_map(fitted: Map, scores: Sequence[NDArray[np.float64]]) -> NDArray[np.
     return fitted.apply(scores[0])
 
 
-def _fit(models: Mapping[str, Scores], method: str) -> tuple[Map, str]:
+def _fit(models: Mapping[str, Scores], method: str) -> Map:
     bonafide = [scores.bonafide for scores in models.values()]
     spoof = [scores.spoof for scores in models.values()]
     if len(models) > 1:
         if method != "affine":
             raise ScoresError(f"{len(models)} files with --method {method}; fusion of several is affine")
-        return fit_fusion(list(models), bonafide, spoof), "fusion"
-    return (fit_monotone if method == "monotone" else fit_affine)(bonafide[0], spoof[0]), method
+        return fit_fusion(list(models), bonafide, spoof)
+    return (fit_monotone if method == "monotone" else fit_affine)(bonafide[0], spoof[0])
 
 
 def _check_not_test(scores: Scores, question: Question) -> list[str]:
     """Refuse to fit on trials that figures will be computed from."""
-    splits = scores.columns.get("split", scores.columns.get("subset", np.array([""])))
-    found = sorted(set(np.unique(splits).tolist()) & set(_TEST_SPLITS))
+    splits = [scores.columns[name].distinct() for name in ("split", "subset") if name in scores.columns]
+    found = sorted({split for column in splits for split in column} & set(_TEST_SPLITS))
     if not found:
         return []
     problem = f"{question.files[0]} holds trials of the split {', '.join(found)}"
@@ -178,9 +181,9 @@ def _fitted_on(question: Question, scores: Scores) -> dict[str, Any]:
     files = [*question.files, *([question.key] if question.key else [])]
     described: dict[str, Any] = {"sha256": {str(path): sha256_file(path) for path in files}}
     described |= {"bonafide_trials": scores.bonafide.size, "spoof_trials": scores.spoof.size}
+    described |= {key: scores.metadata[key] for key in ("model", "model_sha256") if key in scores.metadata}
     for column in ("split", "corpus", "system"):
-        values = sorted(set(np.unique(scores.columns.get(column, np.array([""]))).tolist()) - {""})
-        if values:
+        if column in scores.columns and (values := [v for v in scores.column(column).distinct() if v]):
             described[column] = values
     return described
 

@@ -50,11 +50,11 @@ def divide(scores: Scores, column: str) -> Groups:
     Raises:
         ScoresError: There is no such column, or no group has both classes.
     """
-    values = np.where(scores.column(column) == "", "unknown", scores.column(column))
+    values = scores.column(column).map(lambda name: name or "unknown")
     human, machine = values[scores.is_bonafide], values[~scores.is_bonafide]
-    is_shared = bool(np.any(human != "unknown"))
-    names = sorted({*machine.tolist(), *(human.tolist() if is_shared else [])})
-    bonafide = {name: human == name if is_shared else np.ones(human.size, dtype=bool) for name in names}
+    is_shared = human.distinct() not in ([], ["unknown"])
+    names = sorted({*machine.distinct(), *(human.distinct() if is_shared else [])})
+    bonafide = {name: human == name if is_shared else np.ones(len(human), dtype=bool) for name in names}
     spoof = {name: machine == name for name in names}
     usable = [name for name in names if bonafide[name].any() and spoof[name].any()]
     if not usable:

@@ -173,7 +173,7 @@ def read_verifier(path: Path) -> VerifierRates:
     table = read_columns(path, ("trial", "score"), LAYOUT_OF_VERIFIER)
     keys = table.text["verifier_key"]
     assert table.scores is not None  # it was needed
-    if unknown := sorted(set(np.unique(keys).tolist()) - {"target", "nontarget", "spoof"}):
+    if unknown := sorted(set(keys.distinct()) - {"target", "nontarget", "spoof"}):
         raise ScoresError(f"{path}: {unknown[0]!r} in the second column; accepted: target, nontarget, spoof")
     return verifier_rates(*(table.scores[keys == key] for key in ("target", "nontarget", "spoof")))
 

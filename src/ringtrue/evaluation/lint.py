@@ -162,7 +162,7 @@ def _spelling_findings(scores: Scores) -> list[Finding]:
     findings = []
     for column in _SPELLED_COLUMNS:
         spellings: dict[str, set[str]] = defaultdict(set)
-        for name in np.unique(scores.columns.get(column, np.array([""]))).tolist():
+        for name in scores.columns[column].distinct() if column in scores.columns else ():
             spellings[name.casefold().strip().replace("-", "_").replace(" ", "_")].add(name)
         mixed = sorted(sorted(names) for names in spellings.values() if len(names) > 1)
         if mixed:

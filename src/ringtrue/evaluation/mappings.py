@@ -5,25 +5,31 @@ Like `calibrate.fit_affine` they are fitted on development trials only and appli
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ringtrue.errors import ScoresError
+from ringtrue.evaluation.calibrate import (
+    Calibration,
+    abstention_band,
+    bonafide_rejection_rate,
+    spoof_acceptance_rate,
+)
 from ringtrue.evaluation.hull import pool
 from ringtrue.evaluation.logistic import fit_logistic
 from ringtrue.evaluation.metrics import as_scores
+from ringtrue.evaluation.stored import Stored
 
 Array = NDArray[np.float64]
 _FEW_TRIALS = 100  # of a class: below, a monotone map follows the accidents of the development set
 
 
 @dataclass(frozen=True)
-class Monotone:
+class Monotone(Stored):
     """A rising map from raw scores to natural-log likelihood ratios, linear between knots, flat beyond them.
 
     Attributes:
@@ -50,30 +56,14 @@ class Monotone:
         """
         return np.interp(np.asarray(scores, dtype=np.float64), self.scores, self.llrs)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Give the fields as plain values for JSON."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Monotone:
-        """Rebuild it from `to_dict`'s values.
-
-        Args:
-            values: The values.
-
-        Returns:
-            The same map.
-
-        Raises:
-            ScoresError: Something is missing, of the wrong kind, or does not rise.
-        """
-        _check_names("monotone map", values, {"scores", "llrs", "bonafide_trials", "spoof_trials"})
-        knots = [_numbers("monotone map", values[name]) for name in ("scores", "llrs")]
-        if len(knots[0]) != len(knots[1]) or any(np.any(np.diff(side) <= 0) for side in knots):
+    def __post_init__(self) -> None:
+        """Refuse knots that do not rise."""
+        if len(self.scores) != len(self.llrs) or any(
+            np.any(np.diff(side) <= 0) for side in (self.scores, self.llrs)
+        ):
             raise ScoresError(
-                f"the monotone map has {len(knots[0])} and {len(knots[1])} knots; both must rise alike"
+                f"the monotone map has {len(self.scores)} and {len(self.llrs)} knots; both must rise alike"
             )
-        return cls(knots[0], knots[1], int(values["bonafide_trials"]), int(values["spoof_trials"]))
 
 
 def fit_monotone(bonafide: ArrayLike, spoof: ArrayLike) -> Monotone:
@@ -112,7 +102,7 @@ def fit_monotone(bonafide: ArrayLike, spoof: ArrayLike) -> Monotone:
 
 
 @dataclass(frozen=True)
-class Fusion:
+class Fusion(Stored):
     """A weighted sum of several models' scores that is a log-likelihood ratio.
 
     Attributes:
@@ -149,33 +139,10 @@ class Fusion:
             np.stack([np.asarray(s, dtype=np.float64) for s in scores], axis=1) @ self.weights + self.offset
         )
 
-    def to_dict(self) -> dict[str, Any]:
-        """Give the fields as plain values for JSON."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Fusion:
-        """Rebuild it from `to_dict`'s values.
-
-        Args:
-            values: The values.
-
-        Returns:
-            The same fusion.
-
-        Raises:
-            ScoresError: Something is missing or of the wrong kind.
-        """
-        names = {"models", "weights", "offset", "prior", "bonafide_trials", "spoof_trials"}
-        _check_names("fusion", values, names)
-        weights = _numbers("fusion", values["weights"])
-        (offset, prior) = _numbers("fusion", [values["offset"], values["prior"]])
-        models = tuple(str(name) for name in values["models"])
-        if len(models) != len(weights):
-            raise ScoresError(f"the fusion has {len(models)} models and {len(weights)} weights")
-        return cls(
-            models, weights, offset, prior, int(values["bonafide_trials"]), int(values["spoof_trials"])
-        )
+    def __post_init__(self) -> None:
+        """Refuse weights of nobody."""
+        if len(self.models) != len(self.weights):
+            raise ScoresError(f"the fusion has {len(self.models)} models and {len(self.weights)} weights")
 
 
 def fit_fusion(
@@ -223,17 +190,53 @@ def fit_fusion(
     )
 
 
-def _check_names(what: str, values: Mapping[str, Any], names: set[str]) -> None:
-    if set(values) != names:
-        raise ScoresError(
-            f"the {what} is damaged: it has {sorted(values)}; needed are {', '.join(sorted(names))}"
-        )
+Map = Calibration | Monotone | Fusion
+_KINDS: dict[str, type[Calibration] | type[Monotone] | type[Fusion]] = {
+    "affine": Calibration,
+    "monotone": Monotone,
+    "fusion": Fusion,
+}
 
 
-def _numbers(what: str, values: Any) -> tuple[float, ...]:
-    """Take finite numbers and nothing else: files come from strangers."""
-    if not isinstance(values, list | tuple) or not all(
-        isinstance(value, int | float) and math.isfinite(value) for value in values
-    ):
-        raise ScoresError(f"the {what} is damaged: {values!r:.60} are not finite numbers")
-    return tuple(float(value) for value in values)
+def map_from(stored: Mapping[str, Any]) -> Map:
+    """Rebuild the map that a calibration holds, in a file or in a model's card.
+
+    Args:
+        stored: With ``kind`` and ``map``; a card without a kind holds an affine map.
+
+    Returns:
+        The map.
+
+    Raises:
+        ScoresError: The kind is unknown, or the map is damaged.
+    """
+    kind = stored.get("kind", "affine")
+    if kind not in _KINDS or "map" not in stored:
+        raise ScoresError(f"the calibration holds a {kind!r:.60} and no map; accepted: {', '.join(_KINDS)}")
+    return _KINDS[kind].from_dict(stored["map"])
+
+
+def operating_point(fitted: Map, bonafide: Array, spoof: Array, rate: float) -> dict[str, Any]:
+    """Describe how a model decides: its map, its band of doubt, and the errors they make on development trials.
+
+    Args:
+        fitted: The map.
+        bonafide: Log-likelihood ratios of bona fide development trials.
+        spoof: The same of spoof trials.
+        rate: The share of each class that the band may miscall.
+
+    Returns:
+        Plain values for a model's card.
+
+    Raises:
+        ScoresError: There are too few trials to promise so low a rate.
+    """
+    band = abstention_band(bonafide, spoof, rate)
+    return {
+        "kind": next(kind for kind, cls in _KINDS.items() if isinstance(fitted, cls)),
+        "map": fitted.to_dict(),
+        "band": band.to_dict(),
+        "bonafide_rejection_rate": bonafide_rejection_rate(bonafide, band.lower),
+        "spoof_acceptance_rate": spoof_acceptance_rate(spoof, band.upper),
+        "measured_on": f"{bonafide.size} bona fide and {spoof.size} spoof development trials",
+    }

@@ -136,12 +136,12 @@ def bar_plot(table: Table) -> str:
         An SVG element.
     """
     figures = [figure for row in table.rows for figure in row.figures]
-    top = min(1.0, max(0.1, np.ceil(10 * max(figure.high for figure in figures)) / 10))
+    top, step = _axis(max(figure.high for figure in figures))
     left = 24 + 7 * max(len(row.name) for row in table.rows)
     row_height = len(table.columns) * (_BAR + _BAR_GAP) + _ROW_GAP
     bottom = _TOP + row_height * len(table.rows)
     parts = []
-    for tick in np.arange(0.0, top + 0.01, 0.1 if top > 0.2 else 0.05):
+    for tick in np.arange(0.0, top + step / 2, step):
         across = left + _BAR_WIDTH * tick / top
         parts.append(f'<path class="grid" d="M{across:.1f} {_TOP}V{bottom}"/>')
         parts.append(f'<text x="{across:.1f}" y="{bottom + 17}" text-anchor="middle">{100 * tick:g}</text>')
@@ -165,6 +165,12 @@ def bar_plot(table: Table) -> str:
     return element(
         left + _BAR_WIDTH + _RIGHT, bottom + _BOTTOM, f"{table.title}; the table below has the figures", parts
     )
+
+
+def _axis(highest: float) -> tuple[float, float]:
+    """Choose the end of an axis of rates and the distance of its ticks: two to ten of them."""
+    step = next(step for step in (0.002, 0.005, 0.01, 0.02, 0.05, 0.1) if highest <= 5 * step or step == 0.1)
+    return min(1.0, max(step, np.ceil(highest / step - 1e-9) * step)), step
 
 
 def _probit(rate: NDArray[np.float64]) -> NDArray[np.float64]:

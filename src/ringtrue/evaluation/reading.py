@@ -22,10 +22,10 @@ from ringtrue.evaluation.layouts import (
     name_layout,
     require_columns,
 )
-
-Names = NDArray[np.str_]
+from ringtrue.evaluation.names import Blocks, Names, NamesBuilder
 
 _ROWS = 8_192  # read at once
+_LETTERS = 1 << 18  # the same where lines are cut without looking at each
 _NOT_TEXT = frozenset(range(9))  # control bytes below the tab
 _HEAD_BYTES = 1 << 16
 _LONGEST_LINE = 1 << 20
@@ -55,8 +55,8 @@ class Columns:
 def read_columns(path: str | Path, needs: Sequence[str], columns: Mapping[str, str] | None = None) -> Columns:
     """Read a table of scores or keys once, in pieces of some ten thousand rows.
 
-    Memory: the columns as fixed-width text (4 bytes a letter) and 8 bytes for each score, and a quarter of
-    that while the pieces are joined: about three times the size of a file of ASVspoof's. Never the whole text.
+    Memory: 8 bytes for each score, and text as `Names` has it; together less than the file takes on disk. Never
+    the whole text, and never a column twice.
 
     Args:
         path: The file.
@@ -87,7 +87,7 @@ def read_columns(path: str | Path, needs: Sequence[str], columns: Mapping[str, s
     try:
         with open(path, encoding="utf-8-sig", newline="\n") as text:
             return _read_text(path, text, needs, columns or {})
-    except UnicodeDecodeError as error:
+    except (UnicodeDecodeError, csv.Error) as error:
         raise ScoresError(f"{path} cannot be read as a UTF-8 table: {error}") from error
 
 
@@ -98,25 +98,20 @@ def _read_text(path: Path, file: IO[str], needs: Sequence[str], columns: Mapping
         raise ScoresError(f"{path} holds no rows")
     number, line = first
     separator, cells = _cut(line)
-    if is_header(cells, columns):
-        names = name_header(path, number, cells, needs, columns)
-        rows = _rows(file, number + 1, separator)
-    else:
-        names = name_layout(path, number, cells, needs, columns)
-        rows = _chain((number, cells), _rows(file, number + 1, separator))
-    pieces: dict[str, list[NDArray[Any]]] = {name: [] for name in names}
-    while piece := list(islice(rows, _ROWS)):
-        for at, row in piece:
-            if len(row) != len(names):
-                raise ScoresError(f"{path}, line {at}: {len(row)} cells where {len(names)} are expected")
-        for name, values in zip(names, zip(*(row for _, row in piece), strict=True), strict=True):
-            if name == "score":
-                pieces[name].append(_numbers(path, values, "line", [at for at, _ in piece]))
+    has_header = is_header(cells, columns)
+    name = name_header if has_header else name_layout
+    names = name(path, number, cells, needs, columns)
+    pieces = {name: _builder(name) for name in names}
+    for places, texts in _cut_columns(path, file, number, separator, cells, has_header):
+        for builder, values in zip(pieces.values(), texts, strict=True):
+            if isinstance(builder, Blocks):
+                builder.add(_numbers(path, values, "line", places))
             else:
-                pieces[name].append(_names(values))
-    if not pieces[names[0]]:
+                builder.add(values)
+    table = _finish(path, pieces, metadata)
+    if not len(table):
         raise ScoresError(f"{path} has a header and no rows")
-    return _finish(path, pieces, metadata)
+    return table
 
 
 def _read_comments(path: Path, file: IO[str]) -> tuple[dict[str, Any], tuple[int, str] | None]:
@@ -156,10 +151,11 @@ def line_of_row(path: str | Path, row: int) -> int:
             raise ScoresError(f"{path} has no lines")
         number, line = first
         separator, cells = _cut(line)
-        rows = _rows(file, number + 1, separator)
-        if not is_header(cells):
-            rows = _chain((number, cells), rows)
-        return next(islice(rows, row, None))[0]
+        for places, _ in _cut_columns(Path(path), file, number, separator, cells, is_header(cells)):
+            if row < len(places):
+                return places[row]
+            row -= len(places)
+        raise ScoresError(f"{path} has no such row")
 
 
 def _cut(line: str) -> tuple[str | None, list[str]]:
@@ -168,26 +164,49 @@ def _cut(line: str) -> tuple[str | None, list[str]]:
     return separator, next(csv.reader([line])) if separator == "," else line.split(separator)
 
 
-def _rows(file: IO[str], number: int, separator: str | None) -> Iterator[tuple[int, list[str]]]:
-    """Cut lines into cells, skipping blank ones."""
+def _cut_columns(
+    path: Path, file: IO[str], number: int, separator: str | None, first: list[str], has_header: bool
+) -> Iterator[tuple[Sequence[int], Sequence[Sequence[str]]]]:
+    """Cut a table into columns, some rows at a time, with the line of each row; blank lines are skipped."""
+    if not has_header:
+        yield [number], [[cell] for cell in first]
+    width = len(first)
     if separator == ",":
         reader = csv.reader(file)
-        yield from ((number + reader.line_num - 1, row) for row in reader if row)
+        numbered = ((number + reader.line_num, row) for row in reader if row)
+        while rows := list(islice(numbered, _ROWS)):
+            yield _turn(path, rows, width)
         return
-    for at, line in enumerate(file, start=number):
-        if line.strip():
-            yield at, line.rstrip("\r\n").split(separator)
+    while lines := file.readlines(_LETTERS):
+        begin, number = number + 1, number + len(lines)
+        if separator and {line.count(separator) for line in lines} == {width - 1}:
+            text = "".join(lines).replace("\r\n", "\n").removesuffix("\n")
+            cells = text.replace("\n", separator).split(separator)
+            yield range(begin, number + 1), [cells[place::width] for place in range(width)]
+            continue
+        rows = [
+            (at, line.rstrip("\r\n").split(separator))
+            for at, line in enumerate(lines, start=begin)
+            if line.strip()
+        ]
+        if rows:
+            yield _turn(path, rows, width)
 
 
-def _chain(first: Any, rest: Iterator[Any]) -> Iterator[Any]:
-    yield first
-    yield from rest
+def _turn(
+    path: Path, rows: list[tuple[int, list[str]]], width: int
+) -> tuple[Sequence[int], Sequence[Sequence[str]]]:
+    """Turn rows into columns, naming the first of another width."""
+    for at, row in rows:
+        if len(row) != width:
+            raise ScoresError(f"{path}, line {at}: {len(row)} cells where {width} are expected")
+    return [at for at, _ in rows], list(zip(*(row for _, row in rows), strict=True))
 
 
 def _numbers(path: Path, values: Sequence[Any], word: str, places: Sequence[int]) -> NDArray[np.float64]:
     """Convert scores, naming the first that is no number."""
     try:
-        return np.array(values, dtype=np.float64)
+        return np.fromiter(map(float, values), dtype=np.float64, count=len(values))
     except (TypeError, ValueError):
         for row, value in enumerate(values):
             if value is None or not is_number(value):
@@ -197,35 +216,22 @@ def _numbers(path: Path, values: Sequence[Any], word: str, places: Sequence[int]
         raise
 
 
-def _names(values: Sequence[str]) -> NDArray[Any]:
-    """Hold text in bytes where it is ASCII, a quarter of the room, until all of it is there."""
-    try:
-        return np.array(values, dtype=np.bytes_)
-    except UnicodeEncodeError:
-        return np.array(values, dtype=np.str_)
+def _builder(name: str) -> Blocks | NamesBuilder:
+    return Blocks() if name == "score" else NamesBuilder()
 
 
-def _join(pieces: list[NDArray[Any]]) -> NDArray[Any]:
-    """Put the pieces of a column together, letting go of each as it is copied."""
-    if pieces[0].dtype == np.float64:
-        return np.concatenate(pieces)
-    letters = max(piece.itemsize // (4 if piece.dtype.kind == "U" else 1) for piece in pieces)
-    column = np.empty(sum(piece.size for piece in pieces), dtype=f"<U{max(1, letters)}")
-    begin = 0
-    for place, piece in enumerate(pieces):
-        column[begin : begin + piece.size] = piece
-        begin += piece.size
-        pieces[place] = piece[:0].copy()
-    return column
-
-
-def _finish(path: Path, pieces: dict[str, list[NDArray[Any]]], metadata: dict[str, Any]) -> Columns:
-    """Join the pieces, letting go of each column's as it is joined."""
-    columns = {name: _join(pieces.pop(name)) for name in list(pieces)}
-    scores = columns.pop("score", None)
-    if "system" in columns:
-        columns["system"] = np.where(np.isin(columns["system"], ("-", "bonafide")), "", columns["system"])
-    return Columns(path, columns, scores, metadata)
+def _finish(path: Path, pieces: Mapping[str, Blocks | NamesBuilder], metadata: dict[str, Any]) -> Columns:
+    """Join the pieces of each column."""
+    text: dict[str, Names] = {}
+    scores = None
+    for name, builder in pieces.items():
+        if isinstance(builder, Blocks):
+            scores = builder.finish() if len(builder) else None
+        else:
+            text[name] = builder.finish()
+    if "system" in text:
+        text["system"] = text["system"].map(lambda name: "" if name in ("-", "bonafide") else name)
+    return Columns(path, text, scores, metadata)
 
 
 def _read_parquet(path: Path, needs: Sequence[str], columns: Mapping[str, str]) -> Columns:
@@ -241,7 +247,7 @@ def _read_parquet(path: Path, needs: Sequence[str], columns: Mapping[str, str]) 
     # The arena keeps ids and attacks as JSON in a column of its own.
     in_notes = "notes" in flat and "trial" not in columns
     names = flat if in_notes else name_header(path, 1, flat, needs, columns)
-    pieces: dict[str, list[NDArray[Any]]] = {}
+    pieces: dict[str, Blocks | NamesBuilder] = {}
     done = 0
     for batch in file.iter_batches(_ROWS, columns=flat):
         table = dict(zip(names, (column.to_pylist() for column in batch.columns), strict=True))
@@ -251,13 +257,11 @@ def _read_parquet(path: Path, needs: Sequence[str], columns: Mapping[str, str]) 
             if own in classes and name in table:
                 table[name] = [classes[own][value] for value in table[name]]
         for name, values in table.items():
-            if name == "score":
-                pieces.setdefault(name, []).append(
-                    _numbers(path, values, "row", range(done + 1, done + len(batch) + 1))
-                )
+            builder = pieces.setdefault(name, _builder(name))
+            if isinstance(builder, Blocks):
+                builder.add(_numbers(path, values, "row", range(done + 1, done + len(batch) + 1)))
             else:
-                texts = ["" if value is None else str(value) for value in values]
-                pieces.setdefault(name, []).append(_names(texts))
+                builder.add(["" if value is None else str(value) for value in values])
         done += len(batch)
     if not pieces:
         raise ScoresError(f"{path} holds no rows")

@@ -16,6 +16,7 @@ from ringtrue.evaluation.table import FLOOR, Evaluation, Table
 from ringtrue.files import write_text
 
 _WIDE = 5  # columns: from here on figure and interval stand one below the other
+_TURNED = 7  # columns: more than a page holds; a line for each then, if there are fewer rows
 
 
 def write_report(
@@ -96,13 +97,17 @@ def _page(
 
 def _table_html(table: Table) -> str:
     """A table with a caption, scoped headings and its notes."""
-    head, *body = table.cells()
+    cells, kinds = table.cells(), [str(row.kind) for row in table.rows]
+    if len(table.columns) >= _TURNED and len(table.rows) < len(table.columns):
+        cells, kinds = [list(line) for line in zip(*cells, strict=True)], ["figure"] * len(table.columns)
+    is_wide = len(cells[0]) > _WIDE
+    head, *body = cells
     heading = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in head)
     lines = [
-        f'<tr class="{row.kind}"><th scope="row">{escape(cells[0])}</th>'
-        + "".join(f"<td>{_cell_html(cell, table)}</td>" for cell in cells[1:])
+        f'<tr class="{kind}"><th scope="row">{escape(name)}</th>'
+        + "".join(f"<td>{_cell_html(cell, is_wide)}</td>" for cell in figures)
         + "</tr>"
-        for row, cells in zip(table.rows, body, strict=True)
+        for kind, (name, *figures) in zip(kinds, body, strict=True)
     ]
     notes = "".join(f"<li>{escape(note)}</li>" for note in table.notes)
     return (
@@ -112,10 +117,10 @@ def _table_html(table: Table) -> str:
     )
 
 
-def _cell_html(cell: str, table: Table) -> str:
+def _cell_html(cell: str, is_wide: bool) -> str:
     """A figure; in a wide table its interval stands below it."""
     figure, bracket, interval = cell.partition(" [")
-    if len(table.columns) < _WIDE or not bracket:
+    if not is_wide or not bracket:
         return escape(cell)
     return f"{escape(figure)}<br><small>[{escape(interval)}</small>"
 

@@ -13,7 +13,7 @@ Scores are written so that they read back to the same bits. Reading repairs noth
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,10 @@ from numpy.typing import NDArray
 from ringtrue.data.trials import LABELS, Trial
 from ringtrue.errors import ScoresError
 from ringtrue.evaluation.layouts import SPELLINGS
-from ringtrue.evaluation.reading import Columns, Names, line_of_row, read_columns
-from ringtrue.files import write_text
+from ringtrue.evaluation.names import Names
+from ringtrue.evaluation.reading import Columns, line_of_row, read_columns
+from ringtrue.files import atomic_path
 
-_PIECE = 8_192  # names looked at at once
 _REQUIRED = ("trial", "label", "score")
 _FROM_TRIAL = ("system", "speaker", "language", "source_utterance", "codec", "split", "corpus")
 
@@ -59,8 +59,12 @@ class Scores:
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse what no honest figure can be computed from."""
-        sizes = {len(values) for values in (self.labels, self.scores, *self.columns.values())}
+        """Refuse what no honest figure can be computed from; text may come as any array of strings."""
+        for name in ("trials", "labels"):
+            object.__setattr__(self, name, Names.of(getattr(self, name)))
+        columns = {name: Names.of(values) for name, values in self.columns.items()}
+        object.__setattr__(self, "columns", columns)
+        sizes = {len(self.labels), len(self.scores), *(len(values) for values in columns.values())}
         if sizes != {len(self.trials)}:
             raise ScoresError(
                 f"{len(self.trials)} trials with columns of {sorted(sizes)} values; one each is needed"
@@ -75,7 +79,7 @@ class Scores:
     @property
     def is_bonafide(self) -> NDArray[np.bool_]:
         """Which trials a person spoke."""
-        return np.asarray(self.labels == "bonafide")
+        return self.labels == "bonafide"
 
     @property
     def bonafide(self) -> NDArray[np.float64]:
@@ -114,6 +118,8 @@ class Scores:
         Returns:
             Scores of those trials, with the same metadata.
         """
+        if chosen.dtype == np.bool_ and chosen.all():
+            return self
         columns = {name: values[chosen] for name, values in self.columns.items()}
         return Scores(self.trials[chosen], self.labels[chosen], self.scores[chosen], columns, self.metadata)
 
@@ -129,17 +135,18 @@ class Scores:
         Raises:
             ScoresError: The two sets of trials differ; the message counts and names some.
         """
-        if np.array_equal(self.trials, np.asarray(trials)):
+        wanted = Names.of(trials)
+        if len(wanted) == len(self) and bool((self.trials == wanted).all()):
             return self
-        place = {trial: row for row, trial in enumerate(self.trials.tolist())}
-        wanted = [str(trial) for trial in trials]
-        missing, extra = sorted(set(wanted) - set(place)), sorted(set(place) - set(wanted))
+        place = wanted.places_in(self.trials)
+        missing = sorted(set(wanted[place < 0].tolist()))
+        extra = sorted(self.trials[self.trials.places_in(wanted) < 0].tolist())
         if missing or extra:
             raise ScoresError(
                 f"two models must have scored the same trials: {len(missing)} are missing {missing[:3]} and "
                 f"{len(extra)} are extra {extra[:3]}"
             )
-        return self.select(np.array([place[trial] for trial in wanted], dtype=np.intp))
+        return self.select(place)
 
 
 def scores_of_trials(
@@ -158,12 +165,10 @@ def scores_of_trials(
     Raises:
         ScoresError: The counts differ, an id occurs twice, or a score is not finite.
     """
-    columns = {
-        name: np.array([getattr(trial, name) for trial in trials], dtype=np.str_) for name in _FROM_TRIAL
-    }
+    columns = {name: Names.of([getattr(trial, name) for trial in trials]) for name in _FROM_TRIAL}
     return Scores(
-        np.array([trial.id for trial in trials], dtype=np.str_),
-        np.array([trial.label for trial in trials], dtype=np.str_),
+        Names.of([trial.id for trial in trials]),
+        Names.of([trial.label for trial in trials]),
         np.fromiter(scores, dtype=np.float64),
         columns,
         metadata or {},
@@ -180,19 +185,20 @@ def write_scores(path: str | Path, scores: Scores) -> None:
     Raises:
         ScoresError: A name holds a tab or a line break, which the format cannot carry.
     """
-    # repr of a Python float is the shortest text that reads back to the same bits.
-    cells = [
-        scores.trials.tolist(),
-        scores.labels.tolist(),
-        [repr(score) for score in scores.scores.tolist()],
-    ]
-    cells += [values.tolist() for values in scores.columns.values()]
-    lines = ["\t".join([*_REQUIRED, *scores.columns]), *("\t".join(row) for row in zip(*cells, strict=True))]
-    text = "\n".join(lines)
-    if text.count("\t") != len(lines) * (len(cells) - 1) or len(text.splitlines()) != len(lines):
-        raise ScoresError("a trial, system or other name holds a tab or a line break; rename it")
     comment = json.dumps(dict(scores.metadata), ensure_ascii=False, sort_keys=True, allow_nan=False)
-    write_text(path, f"# {comment}\n{text}\n")
+    columns = [scores.trials, scores.labels, *scores.columns.values()]
+    with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
+        file.write(f"# {comment}\n" + "\t".join([*_REQUIRED, *scores.columns]) + "\n")
+        begin = 0
+        for trials, labels, *others in zip(*(column.pieces() for column in columns), strict=True):
+            # repr of a Python float is the shortest text that reads back to the same bits.
+            values = map(repr, scores.scores[begin : begin + len(trials)].tolist())
+            begin += len(trials)
+            lines = ["\t".join(row) for row in zip(trials, labels, values, *others, strict=True)]
+            text = "\n".join(lines)
+            if text.count("\t") != len(lines) * len(columns) or len(text.splitlines()) != len(lines):
+                raise ScoresError("a trial, system or other name holds a tab or a line break; rename it")
+            file.write(text + "\n")
 
 
 def read_scores(
@@ -234,7 +240,7 @@ def read_scores(
         metadata |= {"key": str(key)} | ({"forced": forced} if forced else {})
     labels_ = _translate(key or path, known.pop("label"), labels or {})
     if "system" in known:  # A00 and - both mean "no attack"
-        known["system"] = np.where(labels_ == "bonafide", "", known["system"])
+        known["system"] = known["system"].where(labels_ == "bonafide", "")
     try:
         return Scores(trials, labels_, values, known, metadata)
     except _RowError as error:
@@ -253,26 +259,27 @@ def _join(
     """Find each scored trial in the key: the joined columns, the rows of the scores to keep, what was forced."""
     names = key.text.pop("trial")
     for table, ids in ((path, trials), (key.path, names)):
-        if (repeated := _first_repeated(ids)) is not None:
+        if (repeated := ids.first_repeated()) is not None:
             raise ScoresError(
-                f"{table}{_line_of(table, repeated)}: the trial {str(ids[repeated])!r} occurs more than once; "
+                f"{table}{_line_of(table, repeated)}: the trial {ids[repeated]!r} occurs more than once; "
                 "keep one row of each trial"
             )
-    order = np.argsort(names)
-    place = order[np.minimum(np.searchsorted(names, trials, sorter=order), names.size - 1)]
-    rows = np.flatnonzero(names[place] == trials)
-    extra, missing = trials.size - rows.size, names.size - rows.size
+    place = trials.places_in(names)
+    rows = np.flatnonzero(place >= 0)
+    extra, missing = len(trials) - rows.size, len(names) - rows.size
     if not rows.size:
         raise ScoresError(
-            f"{path} and {key.path} have no trial in common: the scores name {str(trials[0])!r}, the key "
-            f"{str(names[0])!r}{_hint_at_names(trials, names)}"
+            f"{path} and {key.path} have no trial in common: the scores name {trials[0]!r}, the key "
+            f"{names[0]!r}{_hint_at_names(trials, names)}"
         )
     forced = []
     if extra or missing:
-        unscored = names[~np.isin(names, trials)][:3].tolist()
-        unlabelled = trials[names[place] != trials][:3].tolist()
+        is_unscored = np.ones(len(names), dtype=bool)
+        is_unscored[place[rows]] = False
+        unscored = names[is_unscored][:3].tolist()
+        unlabelled = trials[place < 0][:3].tolist()
         problem = (
-            f"{missing} of the key's {names.size} trials have no score {unscored} and {extra} scored trials "
+            f"{missing} of the key's {len(names)} trials have no score {unscored} and {extra} scored trials "
             f"have no label {unlabelled}"
         )
         if not force:
@@ -292,7 +299,7 @@ def _join(
         if np.any(ours != theirs):
             row = int(np.argmax(ours != theirs))
             raise ScoresError(
-                f"{path} calls {str(trials[rows[row]])!r} {str(ours[row])!r} and {key.path} {str(theirs[row])!r}, "
+                f"{path} calls {trials[rows[row]]!r} {ours[row]!r} and {key.path} {theirs[row]!r}, "
                 f"and {int(np.sum(ours != theirs))} such; one of them has the wrong labels"
             )
     return joined, rows, forced
@@ -308,15 +315,14 @@ def _translate(path: str | Path, words: Names, labels: Mapping[str, str]) -> Nam
     """Put our two words for the labels, where the user has said what others mean."""
     if wrong := sorted(set(labels.values()) - set(LABELS)):
         raise ScoresError(f"a label cannot mean {wrong[0]!r}; accepted: {' or '.join(LABELS)}")
-    found = sorted({word for piece in _pieces(words) for word in set(piece)})
+    found = words.distinct()
     unknown = [word for word in found if word not in labels and word not in LABELS]
     if not unknown and not labels:
         return words
     if not unknown:
-        is_bonafide = np.isin(words, [word for word in found if labels.get(word, word) == "bonafide"])
-        return np.where(is_bonafide, "bonafide", "spoof")
-    row = int(np.argmax(np.isin(words, unknown)))
-    word = str(words[row])
+        return words.map(lambda word: labels.get(word, word))
+    row = min(int(np.argmax(words == word)) for word in unknown)
+    word = words[row]
     meant = [right for right, wrong in SPELLINGS.items() if word.lower() in wrong]
     if meant:
         remedy = f"write {meant[0]!r}, or add --label {word}={meant[0]}, if that is what it means"
@@ -326,7 +332,7 @@ def _translate(path: str | Path, words: Names, labels: Mapping[str, str]) -> Nam
             "--label 0=... --label 1=..."
         )
     elif not word:
-        remedy = f"{int(np.sum(words == ''))} trials are unlabelled: label them, or take them out"
+        remedy = f"{int((words == '').sum())} trials are unlabelled: label them, or take them out"
     else:
         remedy = f"say --label {word}=bonafide or {word}=spoof"
     others = f" among {found[:6]}" if len(found) > 1 else ""
@@ -343,37 +349,16 @@ def _line_of(path: str | Path, row: int) -> str:
         return f", row {row + 1}"
 
 
-def _first_repeated(trials: Names) -> int | None:
-    """Find the first trial that has occurred before."""
-    # Numbers sort faster than names, in an eighth of the room; only a suspicion is followed up.
-    hashes = np.concatenate(
-        [np.array([hash(name) for name in piece]) for piece in _pieces(trials)] or [trials[:0]]
-    )
-    hashes.sort()
-    if not np.any(hashes[1:] == hashes[:-1]):
-        return None
-    firsts = np.unique(trials, return_index=True)[1]
-    repeated = np.setdiff1d(np.arange(trials.size), firsts)
-    return int(repeated[0]) if repeated.size else None
-
-
-def _pieces(names: Names) -> Iterator[list[str]]:
-    """Give names as Python strings, some at a time."""
-    for begin in range(0, names.size, _PIECE):
-        yield names[begin : begin + _PIECE].tolist()
-
-
 def _first_fault(trials: Names, labels: Names, scores: NDArray[np.float64]) -> tuple[int, str] | None:
     """Find a row that may not stand, and say what is wrong with it."""
-    unknown = np.flatnonzero(~np.isin(labels, LABELS))
-    if unknown.size:
-        return int(unknown[0]), f"label {str(labels[unknown[0]])!r}; accepted: {' or '.join(LABELS)}"
+    if unknown := [word for word in labels.distinct() if word not in LABELS]:
+        row = min(int(np.argmax(labels == word)) for word in unknown)
+        return row, f"label {labels[row]!r}; accepted: {' or '.join(LABELS)}"
     broken = np.flatnonzero(~np.isfinite(scores))
     if broken.size:
         more = f", and {broken.size} such" if broken.size > 1 else ""
-        return int(
-            broken[0]
-        ), f"the score of {str(trials[broken[0]])!r} is {scores[broken[0]]}{more}; find out why"
-    if (repeated := _first_repeated(trials)) is not None:
-        return repeated, f"the trial {str(trials[repeated])!r} occurs more than once"
+        row = int(broken[0])
+        return row, f"the score of {trials[row]!r} is {scores[row]}{more}; find out why"
+    if (repeated := trials.first_repeated()) is not None:
+        return repeated, f"the trial {trials[repeated]!r} occurs more than once"
     return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -25,6 +26,7 @@ from ringtrue.evaluation.intervals import (
     figure_intervals,
     pairwise_differences,
 )
+from ringtrue.evaluation.names import Names
 from ringtrue.evaluation.quantities import FIGURES
 from ringtrue.evaluation.scores import Scores
 from ringtrue.files import stable_int
@@ -75,16 +77,16 @@ def evaluation(models: Mapping[str, Scores], floor: Scores | None = None) -> Eva
     first = next(iter(named.values()))
     aligned = {name: scores.align(first.trials) for name, scores in named.items()}
     for name, scores in aligned.items():
-        if not np.array_equal(scores.labels, first.labels):
-            trial = first.trials[scores.labels != first.labels][0]
+        if np.any(different := scores.is_bonafide != first.is_bonafide):
+            trial = first.trials[int(np.argmax(different))]
             raise ScoresError(
-                f"the scores of {name!r} label the trial {str(trial)!r} differently from the first's"
+                f"the scores of {name!r} label the trial {trial!r} differently from the first's"
             )
     return Evaluation(aligned, _columns(first))
 
 
 def _columns(scores: Scores) -> dict[str, Mask]:
-    split = scores.columns.get("split", np.full(len(scores), ""))
+    split = scores.columns.get("split", Names.repeat("", len(scores)))
     unseen = split == "test"
     columns = {
         "seen systems": (split == "test_seen") | (unseen & scores.is_bonafide),
@@ -266,7 +268,7 @@ def system_table(evaluation: Evaluation, seed: int = 0, draws: int = 1000) -> Ta
     for column in evaluation.columns:
         first = evaluation.scores(next(iter(evaluation.models)), column)
         names = first.column("system")
-        for system in sorted(set(names[~first.is_bonafide].tolist())):
+        for system in names[~first.is_bonafide].distinct():
             mask = first.is_bonafide | (names == system)
             kept = [evaluation.scores(model, column).select(mask) for model in evaluation.models]
             figures = [_figure([one], known_clusters(one, ("speaker",)), seed, draws) for one in kept]
@@ -329,6 +331,19 @@ def _escape_markdown(text: str) -> str:
     return "".join(f"\\{letter}" if letter in "\\`*_|<>" else letter for letter in text)
 
 
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    **{letter: f"\\{letter}" for letter in "&%$#_{}"},
+}
+
+
 def _escape_latex(text: str) -> str:
-    special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-    return "".join(special.get(letter, f"\\{letter}" if letter in "&%$#_{}" else letter) for letter in text)
+    """Make text of any kind a cell: nothing in it is a command, and a minus is one."""
+    cell = re.sub(r"(?<![\w.-])-(?=\d)", "$-$", "".join(_LATEX.get(letter, letter) for letter in text))
+    # After the line break of the row above, a bracket or a star would be read as its argument.
+    return "{}" + cell if cell.startswith(("[", "*")) else cell

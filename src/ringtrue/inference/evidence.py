@@ -1,22 +1,51 @@
-"""Blocks of a recording -> measurements that a person can check: seconds of speech, bandwidth, level."""
+"""Blocks of a recording -> measurements that a person can check, and where they stand among real speech."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ringtrue.audio import SAMPLE_RATE_HZ
+from ringtrue.errors import CheckpointError
+from ringtrue.inference.speech import FRAME_S, SILENCE_DB, find_speech
 
-_FRAME = 320  # samples: 20 ms
-_SILENCE_DB = -60.0  # dBFS; quieter frames are never speech
-_RANGE_DB = 35.0  # below the loud frames; what is quieter is a pause
+_FRAME = round(FRAME_S * SAMPLE_RATE_HZ)  # samples
 _FLOOR_DB = 60.0  # below the strongest part of the spectrum; what is weaker is not there
+_VOICE_BINS = slice(5, 81)  # 250 Hz to 4 kHz, at 50 Hz a bin
+_FULL = 0.99  # of full scale
+_ENVELOPE_POINTS = 120
+
+RANKS = (
+    0.0,
+    0.5,
+    1.0,
+    2.5,
+    5.0,
+    10.0,
+    20.0,
+    30.0,
+    40.0,
+    50.0,
+    60.0,
+    70.0,
+    80.0,
+    90.0,
+    95.0,
+    97.5,
+    99.0,
+    99.5,
+    100.0,
+)
+"""Percent ranks at which a `Reference` keeps the value of each measurement."""
 
 
 class Evidence:
-    """Measures a recording while it is read, in memory that grows by 200 bytes a second.
+    """Measures a recording while it arrives, in memory that grows by 600 bytes a second.
 
     Attributes:
         samples: Samples heard so far.
@@ -25,51 +54,166 @@ class Evidence:
     def __init__(self) -> None:
         self.samples = 0
         self._levels: list[NDArray[np.float32]] = []
+        self._flatness: list[NDArray[np.float32]] = []
+        self._peaks: list[NDArray[np.float32]] = []
         self._spectrum = np.zeros(_FRAME // 2 + 1)
+        self._full = 0
         self._rest = np.empty(0, dtype=np.float32)
+        self._window = np.hanning(_FRAME).astype(np.float32)
 
-    def listen(self, blocks: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
-        """Pass blocks on unchanged and measure them.
+    def push(self, block: NDArray[np.float32]) -> None:
+        """Take the next samples.
 
         Args:
-            blocks: Consecutive `(t,)` pieces of one recording.
-
-        Yields:
-            The same blocks.
+            block: `(t,)`, any size.
         """
-        window = np.hanning(_FRAME).astype(np.float32)
-        for block in blocks:
-            self.samples += len(block)
-            held = np.concatenate([self._rest, block])
-            whole = len(held) // _FRAME * _FRAME
-            frames = held[:whole].reshape(-1, _FRAME)
-            self._rest = held[whole:]
-            self._levels.append(_level_db(frames))
-            self._spectrum += np.square(np.abs(np.fft.rfft(frames * window))).sum(axis=0)
-            yield block
+        self.samples += len(block)
+        held = np.concatenate([self._rest, block]) if len(self._rest) else block
+        whole = len(held) // _FRAME * _FRAME
+        self._rest = held[whole:].copy()
+        if whole == 0:
+            return
+        frames = held[:whole].reshape(-1, _FRAME)
+        magnitudes = np.abs(frames)
+        self._peaks.append(magnitudes.max(axis=1))
+        self._full += int(np.count_nonzero(magnitudes >= _FULL))
+        level = np.einsum("lt,lt->l", frames, frames, dtype=np.float64) / _FRAME
+        self._levels.append((10 * np.log10(level + 1e-12)).astype(np.float32))
+        spectrum = np.fft.rfft(frames * self._window)
+        power = np.square(spectrum.real) + np.square(spectrum.imag)
+        self._spectrum += power.sum(axis=0)
+        voice = power[:, _VOICE_BINS] + np.float32(1e-12)
+        flatness = np.exp(np.log(voice).mean(axis=1)) / voice.mean(axis=1)
+        self._flatness.append(flatness.astype(np.float32))
 
     def summary(self) -> dict[str, float]:
-        """Give the measurements.
+        """Give the measurements of what has been heard so far.
 
         Returns:
-            ``speech_s``: seconds louder than -60 dBFS and than 35 dB below the loud frames. An energy
-            criterion: music counts. ``bandwidth_hz``: highest frequency within 60 dB of the strongest.
-            ``level_db``: level of the speech in dBFS.
+            ``speech_s`` and ``speech_share``: how much of it is speech. ``bandwidth_hz``: highest frequency within
+            60 dB of the strongest. ``level_db``: level of the speech in dBFS. ``full_scale_share``: share of samples
+            within 1 % of full scale. ``pauses_per_min``, ``pause_mean_s``, ``pause_sd_s``: silences of at least
+            0.2 s inside the speech. ``snr_db``: speech over what is left. What cannot be said is left out.
         """
-        levels = np.concatenate(self._levels) if self._levels else np.empty(0)
-        if len(levels) == 0:
-            return {"speech_s": 0.0, "bandwidth_hz": 0.0, "level_db": _SILENCE_DB}
-        loud = float(np.quantile(levels, 0.95))
-        speech = levels[levels > max(_SILENCE_DB, loud - _RANGE_DB)]
+        if not self._levels:
+            return {"speech_s": 0.0, "speech_share": 0.0, "bandwidth_hz": 0.0, "level_db": SILENCE_DB}
+        levels = np.concatenate(self._levels)
+        speech = find_speech(levels, np.concatenate(self._flatness))
+        power = 10 ** (levels.astype(np.float64) / 10)
+        spoken, rest = power[speech.frames], power[~speech.frames]
         present = np.flatnonzero(self._spectrum > self._spectrum.max() * 10 ** (-_FLOOR_DB / 10))
-        level = 10 * np.log10(np.mean(10 ** (speech.astype(np.float64) / 10))) if len(speech) else _SILENCE_DB
-        return {
-            "speech_s": len(speech) * _FRAME / SAMPLE_RATE_HZ,
+        speech_s = len(spoken) * FRAME_S
+        found = {
+            "speech_s": speech_s,
+            "speech_share": len(spoken) / len(levels),
             "bandwidth_hz": float(present.max(initial=0) * SAMPLE_RATE_HZ / _FRAME),
-            "level_db": float(level),
+            "level_db": _db(spoken) if len(spoken) else SILENCE_DB,
+            "full_scale_share": self._full / self.samples,
         }
+        if speech_s >= 1.0:
+            span_s = speech_s + float(speech.pauses_s.sum())
+            found["pauses_per_min"] = 60 * len(speech.pauses_s) / span_s
+            if len(rest) >= 10:
+                found["snr_db"] = min(80.0, found["level_db"] - _db(rest))
+        if len(speech.pauses_s) >= 2:
+            found["pause_mean_s"] = float(speech.pauses_s.mean())
+            found["pause_sd_s"] = float(speech.pauses_s.std())
+        return found
+
+    def envelope(self) -> tuple[float, ...]:
+        """Give the recording's outline: the peak of each of at most 120 equal parts, for a picture."""
+        if not self._peaks:
+            return ()
+        peaks = np.concatenate(self._peaks)
+        count = min(_ENVELOPE_POINTS, len(peaks))
+        starts = np.arange(count) * len(peaks) // count
+        return tuple(round(float(peak), 3) for peak in np.maximum.reduceat(peaks, starts))
 
 
-def _level_db(frames: NDArray[np.float32]) -> NDArray[np.float32]:
-    power = np.square(frames, dtype=np.float64).mean(axis=1)
-    return (10 * np.log10(power + 1e-12)).astype(np.float32)
+@dataclass(frozen=True)
+class Reference:
+    """How measurements are spread among real speech, so that one recording can be placed among it.
+
+    Attributes:
+        measured_on: What speech, in words.
+        values: For each measurement its value at every rank of `RANKS`.
+    """
+
+    measured_on: str
+    values: Mapping[str, Sequence[float]]
+
+    @classmethod
+    def of(cls, summaries: Iterable[Mapping[str, float]], measured_on: str) -> Reference:
+        """Make a reference.
+
+        Args:
+            summaries: `Evidence.summary` of bona fide recordings.
+            measured_on: What they are, in words.
+
+        Returns:
+            The reference; a measurement that fewer than 20 of them have is left out.
+        """
+        columns: dict[str, list[float]] = {}
+        for summary in summaries:
+            for name, value in summary.items():
+                columns.setdefault(name, []).append(value)
+        return cls(
+            measured_on,
+            {
+                name: [round(float(value), 4) for value in np.percentile(column, RANKS)]
+                for name, column in columns.items()
+                if len(column) >= 20
+                and name not in ("speech_s",)  # length is the recorder's, not the voice's
+            },
+        )
+
+    def percentiles(self, summary: Mapping[str, float]) -> dict[str, float]:
+        """Place a recording among real speech.
+
+        Args:
+            summary: Its measurements.
+
+        Returns:
+            For each, the percentage of real speech that lies below, 0 to 100; values that real speech shares,
+            such as a full bandwidth, stand in the middle of those that share them.
+        """
+        placed = {}
+        for name, values in self.values.items():
+            if name in summary:
+                left = np.interp(summary[name] - 1e-9, values, RANKS)
+                right = np.interp(summary[name] + 1e-9, values, RANKS)
+                placed[name] = round(float(left + right) / 2, 1)
+        return placed
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain values for a card."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Reference:
+        """Rebuild it from a card.
+
+        Args:
+            values: What `to_dict` gave.
+
+        Returns:
+            The same reference.
+
+        Raises:
+            CheckpointError: The values are not those of a reference; cards come from strangers.
+        """
+        try:
+            table = {str(name): [float(x) for x in column] for name, column in values["values"].items()}
+            fit = all(
+                len(column) == len(RANKS) and all(map(math.isfinite, column)) and column == sorted(column)
+                for column in table.values()
+            )
+            if fit:
+                return cls(str(values["measured_on"]), table)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            pass
+        raise CheckpointError("the model's reference of real speech is damaged; export the model again")
+
+
+def _db(power: NDArray[np.float64]) -> float:
+    return float(10 * np.log10(power.mean() + 1e-12))

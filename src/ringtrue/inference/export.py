@@ -12,23 +12,42 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ringtrue.audio import SAMPLE_RATE_HZ
 from ringtrue.errors import CheckpointError, require
 from ringtrue.files import atomic_path, sha256_file
 from ringtrue.inference.session import FORMAT, METADATA_KEY, open_session
 from ringtrue.models import checkpoint
-from ringtrue.windows import WINDOW
+from ringtrue.windows import HOP, WINDOW
 
 TOLERANCE = 1e-4  # largest difference of a logit between torch and ONNX Runtime
+PREPROCESSING = {
+    "input": "wave: float32 (B, T), mono, full scale 1",
+    "sample_rate_hz": SAMPLE_RATE_HZ,
+    "resampler": "soxr HQ",
+    "window_samples": WINDOW,
+    "hop_samples": HOP,
+    "features": "inside the graph",
+    "score": "logits[:, 1] - logits[:, 0], mean over windows; higher is more likely bona fide",
+}
+"""What must happen to a recording before it meets the graph, for those who use the file without ringtrue."""
+
 _LENGTHS = (1_600, 16_000, 40_123, WINDOW)  # samples at which they are compared
 
 
-def export_onnx(source: str | Path, target: str | Path) -> Path:
+def export_onnx(
+    source: str | Path,
+    target: str | Path,
+    *,
+    speech: NDArray[np.float32] | None = None,
+) -> Path:
     """Write a checkpoint as ONNX: waves `(B, T)` in, ``logits`` `(B, K)` and ``frame_logits`` `(B, K, L)` out.
 
     Args:
         source: A checkpoint that `ringtrue train` wrote.
         target: The ``.onnx`` file to write.
+        speech: Real speech on which the outputs must agree too, `(N, T)`.
 
     Returns:
         The target.
@@ -44,35 +63,44 @@ def export_onnx(source: str | Path, target: str | Path) -> Path:
             f"{source} holds a {card.architecture}, whose front ends are not part of it and do not run without torch; "
             "only a prosody_encoder is exported"
         )
-    model: Any = built
 
     class Detector(torch.nn.Module):  # type: ignore[misc, name-defined]
         """Both heads in one pass, so that the timeline costs nothing extra."""
 
-        def __init__(self) -> None:
+        def __init__(self, model: Any) -> None:
             super().__init__()
             self.model = model
 
         def forward(self, wave):  # type: ignore[no-untyped-def]
-            evidence = self.model.evidence(wave)
-            return self.model.head(self.model.pooled(evidence)), self.model.frame_head(evidence)
+            return self.model.judge(wave)
 
-    header = {"format": FORMAT, **asdict(card), "checkpoint_sha256": sha256_file(source)}
+    header = {
+        "format": FORMAT,
+        **asdict(card),
+        "checkpoint_sha256": sha256_file(source),
+        "precision": "fp32",
+        "preprocessing": PREPROCESSING,
+    }
     metadata = {METADATA_KEY: json.dumps(header, sort_keys=True)}
-    return write_graph(Detector().eval(), model.features, ("logits", "frame_logits"), metadata, target)
+    return write_graph(Detector(built), ("logits", "frame_logits"), metadata, target, speech=speech)
 
 
 def write_graph(
-    graph: Any, features: Any, outputs: Sequence[str], metadata: Mapping[str, str], target: str | Path
+    graph: Any,
+    outputs: Sequence[str],
+    metadata: Mapping[str, str],
+    target: str | Path,
+    *,
+    speech: NDArray[np.float32] | None = None,
 ) -> Path:
     """Write a network that hears waves as ONNX, refused unless ONNX Runtime gives what torch gives.
 
     Args:
-        graph: A torch module in evaluation mode: waves `(B, T)` in, one tensor for each of `outputs` out.
-        features: The `LogFilterbank` inside it.
+        graph: A torch module: waves `(B, T)` in, one tensor for each of `outputs` out.
         outputs: Names of the outputs.
         metadata: What the file says of itself.
         target: The ``.onnx`` file to write.
+        speech: As for `export_onnx`.
 
     Returns:
         The target.
@@ -84,26 +112,28 @@ def write_graph(
     torch = require("torch", "train")
     onnx = require("onnx", "train")
     require("onnxscript", "train")
+    from ringtrue.inference.fold import folded
+    from ringtrue.models.features import LogFilterbank
+
+    lean = folded(graph.eval())
+    for module in lean.modules():
+        if isinstance(module, LogFilterbank):
+            module.for_onnx = True
     shapes = ({0: torch.export.Dim("batch"), 1: torch.export.Dim("samples", min=1_000)},)
-    features.as_convolution = True
-    try:
-        with _quiet(), atomic_path(target) as temporary:
-            program = torch.onnx.export(
-                graph,
-                (torch.zeros(2, 16_000),),
-                dynamo=True,
-                dynamic_shapes=shapes,
-                verbose=False,
-                input_names=["wave"],
-                output_names=list(outputs),
-            )
-            proto = _without_traces(program.model_proto)
-            onnx.helper.set_model_props(proto, dict(metadata))
-            onnx.save(proto, str(temporary))
-            features.as_convolution = False
-            _compare(torch, graph, outputs, temporary)
-    finally:
-        features.as_convolution = False
+    with _quiet(), atomic_path(target) as temporary:
+        program = torch.onnx.export(
+            lean,
+            (torch.zeros(2, 16_000),),
+            dynamo=True,
+            dynamic_shapes=shapes,
+            verbose=False,
+            input_names=["wave"],
+            output_names=list(outputs),
+        )
+        proto = _without_traces(program.model_proto)
+        onnx.helper.set_model_props(proto, dict(metadata))
+        onnx.save(proto, str(temporary))
+        _compare(torch, graph, outputs, temporary, speech)
     return Path(target)
 
 
@@ -136,19 +166,26 @@ def _without_traces(proto: Any) -> Any:
     return proto
 
 
-def _compare(torch, graph, outputs: Sequence[str], path: Path) -> None:  # type: ignore[no-untyped-def]
-    """Refuse a graph whose outputs are not torch's, on noise of several lengths and levels."""
+def _compare(  # type: ignore[no-untyped-def]
+    torch, graph, outputs: Sequence[str], path: Path, speech: NDArray[np.float32] | None
+) -> None:
+    """Refuse a graph whose outputs are not torch's, on noise of several lengths and levels and on real speech."""
     session = open_session(path, threads=1)
     rng = np.random.default_rng(0)
-    for count, length in enumerate(_LENGTHS, start=1):
-        wave = (0.1 * rng.standard_normal((count, length)).cumsum(axis=1) / 50).astype(np.float32)
+    waves = [
+        (0.1 * rng.standard_normal((count, length)).cumsum(axis=1) / 50).astype(np.float32)
+        for count, length in enumerate(_LENGTHS, start=1)
+    ]
+    if speech is not None:
+        waves += [speech[:8, :length] for length in _LENGTHS if length <= speech.shape[1]]
+    for wave in waves:
         with torch.inference_mode():
-            expected = graph(torch.from_numpy(wave))
+            expected = graph(torch.from_numpy(np.ascontiguousarray(wave)))
         for name, ours, theirs in zip(outputs, session.run(None, {"wave": wave}), expected, strict=True):
             error = float(np.abs(ours - theirs.numpy()).max())
             if not error <= TOLERANCE:
                 raise CheckpointError(
-                    f"not exported: {name} of ONNX Runtime and torch differ by {error:.2g} at {length} samples; "
+                    f"not exported: {name} of ONNX Runtime and torch differ by {error:.2g} at {wave.shape[1]} samples; "
                     f"accepted: {TOLERANCE:g}"
                 )
 

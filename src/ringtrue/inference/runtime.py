@@ -1,26 +1,31 @@
-"""A recording -> Verdict, on ONNX Runtime: windows, evidence, a calibrated decision or none. No torch."""
+"""A recording -> Verdict, on ONNX Runtime: one window after the other, in bounded memory. No torch."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ringtrue.audio import SAMPLE_RATE_HZ, Source, open_stream
+from ringtrue.audio import Source, open_stream
 from ringtrue.errors import CheckpointError
-from ringtrue.evaluation.calibrate import Band, Calibration
 from ringtrue.files import cache_dir, sha256_file
 from ringtrue.inference.evidence import Evidence
+from ringtrue.inference.judge import Judge
 from ringtrue.inference.session import open_session, read_card
-from ringtrue.inference.verdict import Decision, Segment, Verdict
-from ringtrue.windows import split_stream, timeline
+from ringtrue.inference.source import Tracer
+from ringtrue.inference.verdict import Verdict
+from ringtrue.windows import Windows
 
-ENOUGH_SPEECH_S = 1.0  # below this a recording gets no decision
-_BATCH = 16  # windows judged at once: bounds memory on a recording of any length
+if TYPE_CHECKING:
+    from ringtrue.inference.stream import Stream
+
+_SUSPECTS = 4  # windows that a source is looked for in
 
 
 class Detector:
@@ -29,28 +34,35 @@ class Detector:
     Args:
         path: An ``.onnx`` file that `ringtrue export` or `ringtrue train` wrote.
         threads: CPU threads that one call may use.
+        threshold: Decide at this log-likelihood ratio instead of the model's own band of doubt.
 
     Raises:
         CheckpointError: The file is missing, damaged or was not written by ringtrue.
     """
 
-    def __init__(self, path: str | Path, threads: int = 1):
+    def __init__(self, path: str | Path, threads: int = 1, threshold: float | None = None):
         path = Path(path)
         self._session = open_session(path, threads)
         self.card: dict[str, Any] = read_card(self._session, path)
         self.sha256 = sha256_file(path)
-        fitted = self.card["calibration"]
-        self._calibration = Calibration.from_dict(fitted["map"]) if fitted else None
-        self._band = Band.from_dict(fitted["band"]) if fitted else None
+        described = {
+            "name": self.card["name"],
+            "sha256": self.sha256,
+            "ringtrue": self.card["provenance"].get("ringtrue", ""),
+        }
+        self.judge = Judge(self.card, described, threshold)
 
     @classmethod
-    def from_pretrained(cls, name: str | Path | None = None, threads: int = 1) -> Detector:
+    def from_pretrained(
+        cls, name: str | Path | None = None, threads: int = 1, threshold: float | None = None
+    ) -> Detector:
         """Load a detector by name or path.
 
         Args:
             name: An ``.onnx`` file, the name of an installed model, or nothing for ``$RINGTRUE_MODEL`` or,
                 without it, the model called ``default``.
             threads: CPU threads that one call may use.
+            threshold: Decide at this log-likelihood ratio instead of the model's own band of doubt.
 
         Returns:
             The detector.
@@ -58,16 +70,7 @@ class Detector:
         Raises:
             CheckpointError: There is no such model.
         """
-        wanted = str(name or os.environ.get("RINGTRUE_MODEL") or "default")
-        if wanted.endswith(".onnx") or os.sep in wanted:
-            return cls(wanted, threads)
-        installed = installed_model(wanted)
-        if not installed.is_file():
-            raise CheckpointError(
-                f"no model named {wanted!r} is installed: `ringtrue demo` trains and installs one, "
-                "or give the path of an .onnx file (--model, or the variable RINGTRUE_MODEL)"
-            )
-        return cls(installed, threads)
+        return cls(find_model(name), threads, threshold)
 
     def score_windows(self, windows: NDArray[np.float32]) -> NDArray[np.float64]:
         """Score windows.
@@ -94,72 +97,101 @@ class Detector:
         Raises:
             AudioError: The source cannot be read as audio.
         """
-        evidence = Evidence()
+        hearing = Hearing(self.score_windows)
         with open_stream(source) as stream:
-            starts, scores = self._judge(evidence.listen(stream))
+            for block in stream:
+                hearing.push(block)
             info, warnings = stream.info, stream.warnings
-        score = float(scores.mean())
-        pieces = timeline(starts, scores, evidence.samples)
-        llr = self._llr(score)
-        measured = evidence.summary()
-        decision, doubts = self._decide(llr, measured)
-        return Verdict(
-            name=info.name,
-            decision=decision,
-            llr=llr,
-            score=score,
-            segments=tuple(Segment(start_s, end_s, self._llr(mean)) for start_s, end_s, mean in pieces),
-            evidence=measured,
-            warnings=(*warnings, *doubts),
-            operating_point=self.card["calibration"],
-            model={
-                "name": self.card["name"],
-                "sha256": self.sha256,
-                "ringtrue": self.card["provenance"].get("ringtrue", ""),
-            },
-            audio={
-                "sha256": info.sha256,
-                "container": info.container,
-                "codec": info.codec,
-                "native_rate_hz": info.native_rate_hz,
-                "channels": info.channels,
-                "duration_s": evidence.samples / SAMPLE_RATE_HZ,
-            },
-        )
+        starts, scores = hearing.scores()
+        verdict = self.judge.verdict(info, hearing.evidence, starts, scores, warnings)
+        if verdict.decision != "spoof" or self._tracer is None:
+            return verdict
+        return replace(verdict, source=asdict(self._tracer.trace(hearing.suspects())))
 
-    def _llr(self, score: float) -> float | None:
-        return None if self._calibration is None else float(self._calibration.apply(score))
+    @cached_property
+    def _tracer(self) -> Tracer | None:
+        """The installed tracer, loaded when the first recording is judged spoof."""
+        return Tracer.installed()
 
-    def _judge(self, blocks: Iterable[NDArray[np.float32]]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        starts: list[int] = []
-        scores: list[NDArray[np.float64]] = []
-        waiting: list[NDArray[np.float32]] = []
-        for start, window in split_stream(blocks):
-            starts.append(start)
-            waiting.append(window)
-            if len(waiting) == _BATCH:
-                scores.append(self.score_windows(np.stack(waiting)))
-                waiting.clear()
-        if waiting:
-            scores.append(self.score_windows(np.stack(waiting)))
-        return np.array(starts), np.concatenate(scores)
+    def stream(
+        self,
+        rate_hz: int = 16_000,
+        *,
+        hop_s: float = 0.5,
+        error_rate: float | None = None,
+        name: str = "stream",
+    ) -> Stream:
+        """Judge a recording while it arrives.
 
-    def _decide(self, llr: float | None, measured: dict[str, float]) -> tuple[Decision, list[str]]:
-        """Decide, or decline and say why; list what makes the verdict weaker."""
-        doubts = []
-        if measured["speech_s"] < ENOUGH_SPEECH_S:
-            doubts.append(f"only {measured['speech_s']:.1f} s of speech: too little for a decision")
-        if measured["bandwidth_hz"] < 3_800:
-            doubts.append(f"narrow band: nothing above {measured['bandwidth_hz'] / 1000:.1f} kHz")
-        if llr is None or self._band is None:
-            return "inconclusive", [
-                *doubts,
-                "the model is not calibrated: its score is no evidence by itself",
-            ]
-        if measured["speech_s"] < ENOUGH_SPEECH_S:
-            return "inconclusive", doubts
-        word = self._band.verdict(llr)
-        return ("bona fide" if word == "bonafide" else word), doubts
+        Args:
+            rate_hz: Sample rate of what will be pushed.
+            hop_s: How often to say how it stands, 0.1 to 2 s.
+            error_rate: Also decide as soon as this rate of either error can be promised, in (0, 1).
+            name: What to call it.
+
+        Returns:
+            A stream to push chunks into; see `Stream`.
+
+        Raises:
+            AudioError: The rate or hop is not accepted.
+            CheckpointError: The model cannot promise such a rate.
+        """
+        from ringtrue.inference.stream import Stream
+
+        return Stream(self, rate_hz, hop_s=hop_s, error_rate=error_rate, name=name)
+
+
+class Hearing:
+    """Listens to one recording: measures it, cuts it into windows and scores each as soon as it is whole.
+
+    Windows go through the network one at a time: on one thread a batch of sixteen is no faster (its
+    activations leave the cache) and takes ten times the memory.
+
+    Args:
+        score: Scores windows `(B, WINDOW)`.
+
+    Attributes:
+        evidence: What has been measured so far.
+    """
+
+    def __init__(self, score: Callable[[NDArray[np.float32]], NDArray[np.float64]]):
+        self.evidence = Evidence()
+        self._score = score
+        self._windows = Windows()
+        self._starts: list[int] = []
+        self._scores: list[float] = []
+        self._suspects: list[tuple[float, NDArray[np.float32]]] = []
+
+    def push(self, block: NDArray[np.float32]) -> None:
+        """Take the next samples.
+
+        Args:
+            block: `(t,)`, 16 kHz, any size.
+        """
+        self.evidence.push(block)
+        for start, window in self._windows.push(block):
+            self._starts.append(start)
+            self._scores.append(self._score_one(window))
+
+    def scores(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Give the windows of the recording as if it ended here; more may follow.
+
+        Returns:
+            Window starts `(B,)` in samples and raw scores `(B,)`; B > 0 once there are samples.
+        """
+        starts, scores = self._starts, self._scores
+        if (last := self._windows.last()) is not None:
+            starts, scores = [*starts, last[0]], [*scores, self._score_one(last[1])]
+        return np.array(starts, np.int64), np.array(scores)
+
+    def suspects(self) -> list[NDArray[np.float32]]:
+        """Give the windows that sound most like a machine, a few at most: where a source is to be looked for."""
+        return [window for _, window in self._suspects]
+
+    def _score_one(self, window: NDArray[np.float32]) -> float:
+        score = float(self._score(window[np.newaxis])[0])
+        self._suspects = sorted([*self._suspects, (score, window)], key=lambda pair: pair[0])[:_SUSPECTS]
+        return score
 
 
 def check(source: Source, model: str | Path | None = None) -> Verdict:
@@ -177,6 +209,30 @@ def check(source: Source, model: str | Path | None = None) -> Verdict:
         CheckpointError: There is no such model.
     """
     return Detector.from_pretrained(model).check(source)
+
+
+def find_model(name: str | Path | None = None) -> Path:
+    """Say which file a model's name stands for.
+
+    Args:
+        name: See `Detector.from_pretrained`.
+
+    Returns:
+        A path; one that was given as such may not exist.
+
+    Raises:
+        CheckpointError: It is a name, and no model of that name is installed.
+    """
+    wanted = str(name or os.environ.get("RINGTRUE_MODEL") or "default")
+    if wanted.endswith(".onnx") or os.sep in wanted:
+        return Path(wanted)
+    installed = installed_model(wanted)
+    if not installed.is_file():
+        raise CheckpointError(
+            f"no model named {wanted!r} is installed: `ringtrue demo` trains and installs one, "
+            "or give the path of an .onnx file (--model, or the variable RINGTRUE_MODEL)"
+        )
+    return installed
 
 
 def installed_model(name: str) -> Path:

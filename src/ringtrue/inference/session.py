@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -85,3 +86,15 @@ def read_card(session: Any, path: Path) -> dict[str, Any]:
     if labels != LABELS:
         raise CheckpointError(f"{path} tells {labels} apart; a detector's labels are {LABELS}")
     return card
+
+
+def update_card(model: Any, values: Mapping[str, Any]) -> None:
+    """Change what the card inside a model says.
+
+    Args:
+        model: An ``onnx.ModelProto`` with a card; changed in place.
+        values: Plain JSON values by name; what the card has under other names stays.
+    """
+    for entry in model.metadata_props:
+        if entry.key == METADATA_KEY:
+            entry.value = json.dumps({**json.loads(entry.value), **values}, sort_keys=True)

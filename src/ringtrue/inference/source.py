@@ -204,6 +204,30 @@ class Tracer:
         return Neighbour(one.name, distance, percentile, one.is_enrolled, closest[0])
 
 
+def in_words(source: Mapping[str, Any]) -> str:
+    """Say a verdict's source in one line.
+
+    Args:
+        source: `SourceTrace` as plain values.
+
+    Returns:
+        A phrase.
+    """
+    near = source["nearest"][0]
+    if not source["is_known"]:
+        return (
+            f"{UNKNOWN}; the nearest known system is {near['name']}, and {near['percentile']:.0f} % of known clips lie "
+            "nearer to their own"
+        )
+    if near["is_enrolled"]:
+        return f"{source['system']}, enrolled (acoustic model {source['acoustic_model']}, vocoder {source['vocoder']})"
+    chances = source["probabilities"]
+    return ", ".join(
+        f"{attribute.replace('_', ' ')} {source[attribute]} ({chances[attribute]:.2f})"
+        for attribute in NAMED[::-1]
+    )
+
+
 def installed_tracer() -> Path:
     """Say where the tracer lies that `ringtrue check` uses, if it is there."""
     return cache_dir() / "models" / "tracer.onnx"

@@ -39,11 +39,16 @@ class Verdict:
             ``None`` where the model was never calibrated.
         score: The model's own score before calibration; higher = more likely bona fide.
         segments: The timeline; covers the recording.
-        evidence: Measurements of the recording: seconds of speech, bandwidth, level.
+        regions: Pieces whose evidence for spoof is strong enough to stand among so many; the chance that a wholly
+            bona fide recording has any is the error rate of the operating point, as far as the model is calibrated.
+        source: What kind of system made it, or ``None`` where the model does not trace.
+        evidence: Measurements of the recording: seconds of speech, bandwidth, level, pauses; see `Evidence`.
+        percentiles: Where they stand among real speech, 0 to 100; empty if the model came without a reference.
         warnings: Why to trust this verdict less.
         operating_point: Thresholds used, the error rates measured at them and on what.
         model: Name, sha256 and version of what judged.
         audio: sha256 of the source, how it was decoded, its length.
+        envelope: The recording's outline for a picture: the peak of each of at most 120 equal parts.
     """
 
     name: str
@@ -53,9 +58,13 @@ class Verdict:
     segments: tuple[Segment, ...]
     evidence: Mapping[str, float]
     warnings: tuple[str, ...]
+    percentiles: Mapping[str, float] = field(default_factory=dict)
+    regions: tuple[Segment, ...] = ()
+    source: Mapping[str, Any] | None = None
     operating_point: Mapping[str, Any] = field(default_factory=dict)
     model: Mapping[str, str] = field(default_factory=dict)
     audio: Mapping[str, Any] = field(default_factory=dict)
+    envelope: tuple[float, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain JSON values, with the layout's version."""

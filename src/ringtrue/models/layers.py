@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 
 class ChannelNorm(nn.Module):
@@ -26,10 +27,8 @@ class ChannelNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise over dimension 1; same shape out."""
-        centred = x - x.mean(dim=1, keepdim=True)
-        scale = torch.rsqrt(centred.square().mean(dim=1, keepdim=True) + 1e-5)
-        shape = (-1,) + (1,) * (x.dim() - 2)
-        return centred * scale * self.weight.view(shape) + self.bias.view(shape)
+        last = functional.layer_norm(x.movedim(1, -1), self.weight.shape, self.weight, self.bias, 1e-5)
+        return last.movedim(-1, 1)
 
 
 class SqueezeExcite(nn.Module):

@@ -275,9 +275,8 @@ def export_tracer(
         "trained_on": {"clips": len(train), "fingerprint": fingerprint([trials[place] for place in train])},
         "detector_sha256": sha256_file(detector),
     }
-    graph = made.graph
     return write_graph(
-        graph, graph.features, ("embedding", *NAMED), {CARD_KEY: json.dumps(card, sort_keys=True)}, target
+        made.graph, ("embedding", *NAMED), {CARD_KEY: json.dumps(card, sort_keys=True)}, target
     )
 
 

@@ -1,36 +1,32 @@
-"""A frozen teacher -> content units per frame -> an adversary that reads them out of the student's evidence.
+"""A frozen teacher and clips -> what is said in each: a unit per frame, and mean vectors of one layer.
 
 The teacher's frame features are normalised per recording (which drops speaker and channel), clustered on bona fide
-training speech into K units, and cached once. While the encoder learns real from fake, a small network learns to
-name the unit of every frame from its evidence; the gradient that would help that network is reversed before it
-reaches the encoder (Ganin & Lempitsky, "Unsupervised Domain Adaptation by Backpropagation", 2015).
+training speech into K units, and cached once: nothing trains through a live teacher.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
 from ringtrue.data.trials import Trial, fingerprint
 from ringtrue.errors import CheckpointError, ConfigError, CorpusError, require
 from ringtrue.files import stable_int, write_json
 from ringtrue.models.frontend import FrontEnd
-from ringtrue.models.layers import ChannelNorm
 from ringtrue.tensors import load_tensors, save_tensors
 from ringtrue.windows import CONTENT_FRAME, CONTENT_STRIDE, content_frames
 
 IGNORED = -1  # unit of a frame that has none
 _SHARD = 256  # clips whose units share a file: what a kill can cost
 _SHORTEST = 3200  # samples: 0.2 s, below which no teacher is asked
+BLOCK = 25  # frames that a mean vector stands for: half a second
 _PIECE = 1000  # frames that the teacher hears at once: 20 s
 
 
@@ -44,97 +40,46 @@ class ContentUnits:
         key: Names everything that they depend on, recordings included; a run goes on only with the units
             that it began with.
         made_by: Teacher, hash of its weights, layer and clustering, for the model's card.
+        pooled: Trial id to means `(N, D)` float16 of another layer over blocks of `BLOCK` frames, not normalised; empty
+            where no run reads them.
     """
 
     count: int
     by_trial: Mapping[str, NDArray[np.int16]]
     key: str
     made_by: Mapping[str, Any]
+    pooled: Mapping[str, NDArray[np.float16]] = field(default_factory=dict)
 
+    @property
+    def pooled_dim(self) -> int:
+        """D of the mean vectors; 0 where there are none."""
+        return next((means.shape[1] for means in self.pooled.values() if len(means)), 0)
 
-class ContentAdversary(nn.Module):
-    """Names the content unit of every frame from evidence and label; its failure is the encoder's success.
+    def pooled_over(self, trial: str, start: int, frames: int) -> NDArray[np.float32]:
+        """Give the mean vector `(D,)` of a crop, from the blocks that it lies in."""
+        blocks = self.pooled[trial][start // BLOCK : -(-(start + frames) // BLOCK)]
+        if len(blocks) == 0:
+            return np.zeros(self.pooled_dim, dtype=np.float32)
+        return blocks.astype(np.float32).mean(axis=0)
 
-    It is told the label because what should be independent of content is the evidence *given* the label:
-    real or fake causes the sound, and marginal independence would punish the encoder for any unit that
-    one class says more often (Veitch et al., "Counterfactual Invariance to Spurious Correlations", 2021).
-
-    Args:
-        evidence_dim: D of the evidence.
-        units: K.
-        classes: Number of labels.
-    """
-
-    def __init__(self, evidence_dim: int, units: int, classes: int = 2):
-        super().__init__()
-        self.units = units
-        self.classes = classes
-        self.network = nn.Sequential(
-            nn.Conv1d(evidence_dim + classes, 128, 5, padding=2),
-            ChannelNorm(128),
-            nn.SiLU(),
-            nn.Conv1d(128, units, 1),
-        )
-
-    def forward(self, evidence: Tensor, labels: Tensor, units: Tensor) -> tuple[Tensor, Tensor]:
-        """Score its reading of the content.
+    def shuffled(self, seed: int) -> ContentUnits:
+        """Give every clip the units of another: a placebo, with the same units as often and nothing to be read.
 
         Args:
-            evidence: `(B, D, L)`.
-            labels: `(B,)` int64.
-            units: `(B, L)` int64, `IGNORED` where unknown.
+            seed: Seed of the exchange.
 
         Returns:
-            Cross-entropy as a share of log K (1: knows nothing), and the share of frames named right.
+            Units of the same lengths; a shorter clip's are repeated.
         """
-        told = functional.one_hot(labels, self.classes).to(evidence.dtype)
-        told = told[:, :, None].expand(-1, -1, evidence.shape[2])
-        logits = self.network(torch.cat([evidence, told], dim=1))
-        total = functional.cross_entropy(logits, units, ignore_index=IGNORED, reduction="sum")
-        known = units != IGNORED
-        count = known.sum().clamp(min=1)  # clips too short for the teacher may leave none
-        right = ((logits.argmax(dim=1) == units) & known).sum() / count
-        return total / count / math.log(self.units), right.detach()
-
-
-def reverse_gradient(task: Tensor, adversary: Tensor, strength: float) -> Tensor:
-    """Join the task's gradient and the reversed gradient of the adversary at the evidence.
-
-    This is a gradient-reversal layer with a portable scale: the reversed part has `strength` times the norm of
-    the task's part whatever the adversary's loss, its size or its learning rate, so a lambda means the same in
-    every experiment. Raw reversal does not: a squared error against a pooled embedding is a hundred times
-    weaker than the task and is inert, a frame-level cross-entropy is strong enough to erase the task.
-
-    Args:
-        task: Gradient of the classification loss at the evidence `(B, D, L)`.
-        adversary: Gradient of the adversary's own loss at the same place.
-        strength: Lambda, at least 0; 0 leaves the task's gradient untouched.
-
-    Returns:
-        The gradient to hand to the encoder `(B, D, L)`.
-
-    >>> reverse_gradient(torch.tensor([3.0, 4.0]), torch.tensor([0.0, 2.0]), 0.5)
-    tensor([3.0000, 1.5000])
-    """
-    if strength == 0.0:
-        return task
-    scale = strength * task.norm() / adversary.norm().clamp(min=1e-12)
-    return task - scale * adversary
-
-
-def ramp(progress: float) -> float:
-    """Raise the adversary's strength from 0 to 1 over training, after a tenth in which it only learns.
-
-    Args:
-        progress: Share of training done, in [0, 1].
-
-    Returns:
-        Ganin & Lempitsky's ``2 / (1 + exp(-10 p)) - 1``, p counted from the end of the warm-up.
-
-    >>> ramp(0.05), round(ramp(1.0), 3)
-    (0.0, 1.0)
-    """
-    return 2.0 / (1.0 + math.exp(-10.0 * max(0.0, (progress - 0.1) / 0.9))) - 1.0
+        names = sorted(name for name, said in self.by_trial.items() if len(said))
+        order = np.random.default_rng(stable_int("placebo", seed)).permutation(len(names))
+        # Clip i of the order speaks for clip i + 1: nobody speaks for themselves.
+        gives = {names[order[i]]: names[order[i - 1]] for i in range(len(names))}
+        exchanged = {
+            name: np.resize(self.by_trial[gives[name]], len(said)) if len(said) else said
+            for name, said in self.by_trial.items()
+        }
+        return replace(self, by_trial=exchanged, key=f"{stable_int(self.key, 'placebo', seed):016x}")
 
 
 def make_units(
@@ -147,6 +92,7 @@ def make_units(
     count: int,
     fit_clips: int,
     seed: int,
+    pooled_layer: int | None = None,
     progress: Callable[[str], None] = lambda line: None,
 ) -> ContentUnits:
     """Give every frame of every clip its content unit, from the cache or by asking the teacher.
@@ -160,6 +106,7 @@ def make_units(
         count: K.
         fit_clips: How many clips to cluster on, at most.
         seed: Seed of the clustering.
+        pooled_layer: Layer whose mean vectors are wanted too.
         progress: Takes one line now and then.
 
     Returns:
@@ -169,8 +116,11 @@ def make_units(
         ConfigError: The teacher has no such layer.
         CorpusError: There is no bona fide training speech, or too little for K units.
     """
-    if layer > teacher.num_layers:
-        raise ConfigError(f"content.layer = {layer}: {teacher.name} has layers 0 to {teacher.num_layers}")
+    for name, wanted in (("layer", layer), ("pooled_layer", pooled_layer or 0)):
+        if wanted > teacher.num_layers:
+            raise ConfigError(
+                f"content.{name} = {wanted}: {teacher.name} has layers 0 to {teacher.num_layers}"
+            )
     made_by = {
         "teacher": teacher.name,
         "weights_sha256": teacher.weights_sha256,
@@ -185,25 +135,38 @@ def make_units(
     folder = folder / key
     write_json(folder / "made_by.json", {**made_by, "recordings": recordings})
     centroids = _fit_or_load(folder, trials, load_samples, teacher, layer, count, fit_clips, seed, progress)
-    done = _load_shards(folder, progress)
-    todo = [trial for trial in trials if trial.id not in done]
-    for start in range(0, len(todo), _SHARD):
-        shard = {}
-        for trial in todo[start : start + _SHARD]:
-            features = _features(teacher, layer, load_samples(trial))
-            shard[trial.id] = _nearest(features, centroids)
-        _save_shard(folder, shard)
-        done.update(shard)
-        progress(f"content units: {len(done)}/{len(trials)} clips")
-    return ContentUnits(count, done, key, made_by)
+    units = cached_by_trial(
+        folder,
+        "units",
+        trials,
+        lambda trial: _nearest(_features(teacher, layer, load_samples(trial)), centroids),
+        progress,
+    )
+    pooled = {}
+    if pooled_layer is not None:
+        pooled = cached_by_trial(
+            folder,
+            f"layer{pooled_layer}",
+            trials,
+            lambda trial: _block_means(hear(teacher, pooled_layer, load_samples(trial))),
+            progress,
+        )
+    return ContentUnits(count, units, key, made_by, pooled)
 
 
-@torch.inference_mode()
-def _features(teacher: FrontEnd, layer: int, samples: NDArray[np.float32]) -> Tensor:
-    """Teacher features `(L, D)`, each dimension normalised over the recording; none of one that is too short.
+def hear(teacher: FrontEnd, layer: int, samples: NDArray[np.float32]) -> Tensor:
+    """Give a recording's teacher features.
 
     A long recording is read in pieces: Whisper knows no more than 30 s, and self-attention's memory grows with
     the square of the length.
+
+    Args:
+        teacher: The frozen front end.
+        layer: Layer of the teacher.
+        samples: `(T,)`.
+
+    Returns:
+        `(L, D)`; `(0, 0)` of a recording that is too short for any teacher.
     """
     frames = content_frames(len(samples))
     if len(samples) < _SHORTEST:
@@ -215,12 +178,25 @@ def _features(teacher: FrontEnd, layer: int, samples: NDArray[np.float32]) -> Te
         if frames - stop < _PIECE // 10:  # a rest too short to be understood goes with the piece before it
             stop = frames
         piece = wave[:, CONTENT_STRIDE * start : CONTENT_STRIDE * (stop - 1) + CONTENT_FRAME]
-        pieces.append(teacher(piece, layer)[0])
+        with torch.inference_mode():
+            pieces.append(teacher(piece, layer)[0])
         if stop == frames:
             break
     features = torch.cat(pieces)
     assert len(features) == frames, "the teacher's frames are not the evidence's"
-    return (features - features.mean(0)) / (features.std(0) + 1e-5)
+    return features
+
+
+def _features(teacher: FrontEnd, layer: int, samples: NDArray[np.float32]) -> Tensor:
+    """Teacher features with each dimension normalised over the recording."""
+    features = hear(teacher, layer, samples)
+    return (features - features.mean(0)) / (features.std(0) + 1e-5) if len(features) else features
+
+
+def _block_means(features: Tensor) -> NDArray[np.float16]:
+    if len(features) == 0:
+        return np.empty((0, 0), dtype=np.float16)
+    return torch.stack([block.mean(0) for block in features.split(BLOCK)]).numpy().astype(np.float16)
 
 
 def _nearest(features: Tensor, centroids: Tensor) -> NDArray[np.int16]:
@@ -271,20 +247,38 @@ def _fit_or_load(
     return centroids
 
 
-def _load_shards(folder: Path, progress: Callable[[str], None]) -> dict[str, NDArray[np.int16]]:
-    units: dict[str, NDArray[np.int16]] = {}
-    for path in sorted(folder.glob("units-*.safetensors")):
+def cached_by_trial(
+    folder: Path,
+    prefix: str,
+    trials: Sequence[Trial],
+    make: Callable[[Trial], NDArray[Any]],
+    progress: Callable[[str], None],
+) -> dict[str, NDArray[Any]]:
+    """Make an array for every trial, from the shards in a folder where it is in them.
+
+    Args:
+        folder: Where the shards are; its name must say everything that the arrays depend on.
+        prefix: What they hold.
+        trials: The recordings.
+        make: Makes the array of one.
+        progress: Takes one line a shard.
+
+    Returns:
+        The arrays by trial id. A kill costs one shard, a damaged one is made again.
+    """
+    done: dict[str, NDArray[Any]] = {}
+    for path in sorted(folder.glob(f"{prefix}-*.safetensors")):
         try:
-            tensors, _ = load_tensors(path)
+            done.update({name: tensor.numpy() for name, tensor in load_tensors(path)[0].items()})
         except CheckpointError:
-            progress(f"content units: {path} is damaged and is made again")
+            progress(f"{prefix}: {path} is damaged and is made again")
             path.unlink()
-            continue
-        units.update({name: tensor.numpy() for name, tensor in tensors.items()})
-    return units
-
-
-def _save_shard(folder: Path, shard: Mapping[str, NDArray[np.int16]]) -> None:
-    # Named by what is in it: no second writer and no gap left by a damaged shard can make two names meet.
-    name = f"units-{stable_int(*sorted(shard)):016x}.safetensors"
-    save_tensors(folder / name, {key: torch.from_numpy(value) for key, value in shard.items()}, {})
+    todo = [trial for trial in trials if trial.id not in done]
+    for start in range(0, len(todo), _SHARD):
+        shard = {trial.id: make(trial) for trial in todo[start : start + _SHARD]}
+        # Named by what is in it: no second writer and no gap left by a damaged shard can make two names meet.
+        name = f"{prefix}-{stable_int(*sorted(shard)):016x}.safetensors"
+        save_tensors(folder / name, {key: torch.from_numpy(value) for key, value in shard.items()}, {})
+        done.update(shard)
+        progress(f"{prefix}: {len(done)}/{len(trials)} clips")
+    return done

@@ -1,5 +1,10 @@
 """Small exact replicas of the corpora people have: real names, real columns, real sound."""
 
+import json
+import threading
+import urllib.parse
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
 import pytest
 
 from ringtrue.data.trials import Trial
@@ -83,3 +88,110 @@ def by_id():
         return {trial.id: trial for trial in trials}
 
     return by_id
+
+
+# --- the hub, played by a small HTTP server ---------------------------------------------------------------
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+class FakeHub:
+    """Repositories by name, each a dictionary of paths to bytes; and what to answer instead."""
+
+    def __init__(self):
+        self.repositories = {}
+        self.gated = set()
+        self.busy = 0  # how many requests to answer with 429 first
+        self.cut = 0  # how many downloads to break off in the middle first
+        self.asked = []
+
+    def answer(self, method, url, headers, asked=()):
+        """Give status, headers and body."""
+        parts = urllib.parse.urlsplit(url)
+        words = [urllib.parse.unquote(word) for word in parts.path.strip("/").split("/")]
+        words = words[1:] if words[0] == "api" else words
+        repository = "/".join(words[1:3])
+        self.asked.append((method, urllib.parse.unquote(parts.path)))
+        if self.busy:
+            self.busy -= 1
+            return 429, {"Retry-After": "1"}, b"slow down"
+        if repository in self.gated and "Authorization" not in headers:
+            return 401, {"X-Error-Code": "GatedRepo"}, b"Access to this dataset is restricted"
+        files = self.repositories.get(repository)
+        if files is None:
+            return 404, {"X-Error-Code": "RepoNotFound"}, b"Repository not found"
+        if len(words) == 3 or words[3] == "revision":
+            return (
+                200,
+                {"Content-Type": "application/json"},
+                json.dumps({"id": repository, "sha": COMMIT}).encode(),
+            )
+        if words[3] == "paths-info":
+            listed = [self._entry(path, content) for path, content in files.items() if path in asked]
+            return 200, {"Content-Type": "application/json"}, json.dumps(listed).encode()
+        if words[3] == "tree":
+            folder = "/".join(words[5:])
+            listed = [
+                self._entry(path, content) for path, content in files.items() if path.startswith(folder)
+            ]
+            return 200, {"Content-Type": "application/json"}, json.dumps(listed).encode()
+        path = "/".join(words[5:])
+        if path not in files:
+            return 404, {"X-Error-Code": "EntryNotFound"}, b"Entry not found"
+        content = files[path]
+        headers_out = {"ETag": f'"{len(content):040x}"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"}
+        if "Range" in headers and method == "GET":
+            start, _, last = headers["Range"].removeprefix("bytes=").partition("-")
+            part = content[int(start) : int(last or len(content)) + 1]
+            headers_out["Content-Range"] = f"bytes {start}-{int(start) + len(part) - 1}/{len(content)}"
+            return 206, headers_out, part
+        return 200, headers_out, content
+
+    def _entry(self, path, content):
+        return {"type": "file", "path": path, "size": len(content), "oid": f"{len(content):040x}"}
+
+
+@pytest.fixture
+def fake(monkeypatch, tmp_path):
+    huggingface_hub = pytest.importorskip("huggingface_hub")
+    fake = FakeHub()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            length = int(self.headers.get("Content-Length") or 0)
+            wanted = urllib.parse.unquote_plus(self.rfile.read(length).decode()) if length else ""
+            status, headers, body = fake.answer(self.command, self.path, self.headers, wanted)
+            self.send_response(status)
+            for name, value in {**headers, "Content-Length": len(body)}.items():
+                self.send_header(name, str(value))
+            self.end_headers()
+            if self.command != "HEAD":
+                cut = fake.cut > 0 and "/resolve/" in self.path
+                fake.cut -= cut
+                self.wfile.write(body[: len(body) // 2] if cut else body)
+                self.close_connection = self.close_connection or cut
+
+        do_HEAD = do_POST = do_GET
+
+        def log_message(self, *arguments):
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    endpoint = f"http://127.0.0.1:{server.server_port}"
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", endpoint)
+    monkeypatch.setattr(
+        "huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE",
+        endpoint + "/{repo_id}/resolve/{revision}/{filename}",
+    )
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "no token"))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)
+    huggingface_hub.utils.disable_progress_bars()
+    huggingface_hub.close_session()
+    yield fake
+    server.shutdown()
+    huggingface_hub.close_session()

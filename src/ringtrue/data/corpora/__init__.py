@@ -7,16 +7,14 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ringtrue.data import labels
-from ringtrue.data.corpora import folder, mlaad_tiny, parquet, table
+from ringtrue.data.corpora import folder, index, mlaad_tiny, table
 from ringtrue.data.corpora.registry import CORPORA, Corpus
 from ringtrue.data.corpora.rows import Progress
+from ringtrue.data.corpora.sound import audio_source, load_samples
 from ringtrue.data.splits import assign_splits
 from ringtrue.data.trials import Trial, read_manifest, validate
-from ringtrue.errors import AudioError, CorpusError
+from ringtrue.errors import CorpusError
 from ringtrue.files import cache_dir
 
 __all__ = ["CORPORA", "SYNTAX", "Corpus", "audio_source", "load_corpus", "load_samples", "prepare_corpus"]
@@ -42,7 +40,11 @@ def load_corpus(source: str | Path, progress: Progress = lambda line: None) -> l
     Raises:
         CorpusError: There is no such corpus, it cannot be had, or it is malformed.
     """
-    return _load(str(source), progress, preparing=False)
+    source = str(source)
+    roots = _roots(source)
+    if roots is None:
+        return _load(source, progress, preparing=False)
+    return index.recall(source, roots, progress, lambda tell: _load(source, tell, preparing=False))
 
 
 def prepare_corpus(source: str | Path, progress: Progress = lambda line: None) -> list[Trial]:
@@ -61,50 +63,28 @@ def prepare_corpus(source: str | Path, progress: Progress = lambda line: None) -
     return _load(str(source), progress, preparing=True)
 
 
-def audio_source(trial: Trial) -> str | bytes:
-    """Give what `ringtrue.audio.load` takes for a trial: the one place that knows of recordings inside Parquet files.
-
-    Args:
-        trial: Any trial; its audio is a path, or ``file.parquet#row``.
-
-    Returns:
-        The path, or the bytes of the recording.
-
-    Raises:
-        AudioError: The row cannot be read.
-    """
-    return parquet.audio_bytes(trial.audio) if parquet.is_reference(trial.audio) else trial.audio
+def _parts(source: str) -> list[str]:
+    names = "|".join(sorted(map(re.escape, CORPORA), key=len, reverse=True))
+    return re.split(rf"\+(?=(?:{names})(?:[:?+]|$))", source)
 
 
-def load_samples(trial: Trial) -> NDArray[np.float32]:
-    """Read a trial's recording.
-
-    Args:
-        trial: Any trial of a corpus that `load_corpus` gave.
-
-    Returns:
-        `(T,)` float32, 16 kHz.
-
-    Raises:
-        AudioError: It cannot be read as audio.
-    """
-    from ringtrue.audio import load
-
-    source = audio_source(trial)
-    try:
-        return load(source).samples
-    except AudioError as error:
-        if isinstance(source, bytes):  # the decoder knows no better name for it
-            raise AudioError(f"{trial.audio}: {error}") from error
-        raise
+def _roots(source: str) -> list[Path] | None:
+    """List the places that a corpus is read from; None if it is built, and looks after itself."""
+    roots = []
+    for part in _parts(source):
+        name, root, options = _parse(part)
+        if name not in CORPORA:
+            roots.append(Path(part))
+        elif name.startswith("starter-"):
+            return None
+        else:
+            roots.append(root or cache_dir() / "corpora" / name)
+            roots += [Path(value) for value in options.values() if Path(value).exists()]
+    return roots
 
 
 def _load(source: str, progress: Progress, *, preparing: bool) -> list[Trial]:
-    names = "|".join(sorted(map(re.escape, CORPORA), key=len, reverse=True))
-    parts = [
-        _read(part, progress, preparing=preparing)
-        for part in re.split(rf"\+(?=(?:{names})(?:[:?+]|$))", source)
-    ]
+    parts = [_read(part, progress, preparing=preparing) for part in _parts(source)]
     if len(parts) > 1:  # an id is unique in its corpus only
         parts = [[replace(trial, id=f"{trial.corpus}/{trial.id}") for trial in part] for part in parts]
     trials = [trial for part in parts if any(t.split for t in part) for trial in part]

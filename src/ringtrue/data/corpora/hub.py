@@ -48,17 +48,12 @@ def fetch(
     if done.exists():  # no network is needed for what is here
         return 0
     hub = require("huggingface_hub", "hub")
-    listing = _patiently(repository, progress, sleep, lambda: list(_list(hub, repository, patterns)))
-    wanted = [
-        entry for entry in listing if any(fnmatch.fnmatchcase(entry.path, pattern) for pattern in patterns)
-    ]
-    if not wanted:
-        raise CorpusError(f"{repository} has no file that matches {' or '.join(patterns)}")
+    wanted = list_files(repository, patterns, progress, sleep)
     missing = [entry for entry in wanted if _size(root / entry.path) != entry.size]
     total_gb = sum(entry.size for entry in missing) / 1e9
     progress(f"{repository}: {len(missing)} of {len(wanted)} files to fetch into {root}, {total_gb:.1f} GB")
     for number, entry in enumerate(missing, 1):
-        _patiently(
+        patiently(
             repository,
             progress,
             sleep,
@@ -72,13 +67,64 @@ def fetch(
     return len(missing)
 
 
-def _list(hub: Any, repository: str, patterns: Sequence[str]) -> Any:
+def is_yes(corpus: str, option: str, word: str) -> bool:
+    """Read an option that is yes or no.
+
+    Args:
+        corpus: For the message.
+        option: Its name, for the message.
+        word: What the user wrote; empty for no.
+
+    Returns:
+        Whether it is yes.
+
+    Raises:
+        CorpusError: It is neither.
+    """
+    if word not in ("yes", "no", ""):
+        raise CorpusError(f"{corpus}: ?{option}={word}; accepted: yes or no")
+    return word == "yes"
+
+
+def list_files(
+    repository: str,
+    patterns: Sequence[str],
+    progress: Progress,
+    sleep: Callable[[float], None] = time.sleep,
+    revision: str | None = None,
+) -> list[Any]:
+    """List the files of a data set that match.
+
+    Args:
+        repository: As for `fetch`.
+        patterns: As for `fetch`.
+        progress: As for `fetch`.
+        sleep: As for `fetch`.
+        revision: A commit; the newest if None.
+
+    Returns:
+        The hub's entries, with ``path`` and ``size``.
+
+    Raises:
+        CorpusError: As for `fetch`.
+    """
+    hub = require("huggingface_hub", "hub")
+    entries = patiently(repository, progress, sleep, lambda: list(_list(hub, repository, patterns, revision)))
+    wanted = [
+        entry for entry in entries if any(fnmatch.fnmatchcase(entry.path, pattern) for pattern in patterns)
+    ]
+    if not wanted:
+        raise CorpusError(f"{repository} has no file that matches {' or '.join(patterns)}")
+    return wanted
+
+
+def _list(hub: Any, repository: str, patterns: Sequence[str], revision: str | None) -> Any:
     """List only the folder that all patterns lie in: a large data set has half a million files elsewhere."""
     folders = {pattern.split("*")[0].rpartition("/")[0] for pattern in patterns}
     for folder in sorted(folders):
         if not any(folder.startswith(f"{other}/") or other == "" for other in folders - {folder}):
             entries = hub.HfApi().list_repo_tree(
-                repository, folder or None, recursive=True, repo_type="dataset"
+                repository, folder or None, recursive=True, repo_type="dataset", revision=revision
             )
             yield from (entry for entry in entries if hasattr(entry, "size"))
 
@@ -90,9 +136,23 @@ def _size(path: Path) -> int:
         return -1
 
 
-def _patiently(
+def patiently(
     repository: str, progress: Progress, sleep: Callable[[float], None], ask: Callable[[], Any]
 ) -> Any:
+    """Ask the hub for something, waiting where it says that it is asked too often.
+
+    Args:
+        repository: For messages.
+        progress: Told of every wait.
+        sleep: Waits for so many seconds.
+        ask: Asks.
+
+    Returns:
+        What `ask` gives.
+
+    Raises:
+        CorpusError: The hub refuses, cannot be reached or stays busy.
+    """
     for wait_s in (*_WAITS_S, None):
         try:
             return ask()

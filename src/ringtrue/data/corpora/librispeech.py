@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ringtrue.data.corpora import hub, parquet
+from ringtrue.data.corpora import hub, parquet, remote
 from ringtrue.data.corpora.rows import Progress, Reading, read_text
 from ringtrue.data.trials import Trial
 from ringtrue.errors import CorpusError
@@ -64,14 +64,18 @@ def read(root: Path, progress: Progress) -> list[Trial]:
 
 
 def fetch(
-    root: Path, progress: Progress, subsets: str = "train-clean-100,dev-clean,test-clean"
+    root: Path,
+    progress: Progress,
+    subsets: str = "train-clean-100,dev-clean,test-clean",
+    stream: str = "",
 ) -> list[Trial]:
-    """Fetch subsets from the hub as Parquet, then read what is there.
+    """Fetch subsets from the hub as Parquet, then read what is there; or list them and leave the sound there.
 
     Args:
         root: Folder to keep them in.
         progress: Takes one line now and then.
         subsets: Their names, parted by commas. The three clean ones are about 7 GB.
+        stream: ``yes`` to fetch who says what only; recordings then come from the hub when they are listened to.
 
     Returns:
         The trials.
@@ -83,8 +87,17 @@ def fetch(
     if unknown := sorted(set(wanted) - set(PUBLISHED)):
         raise CorpusError(f"{NAME}: no subset {unknown}; accepted: {', '.join(PUBLISHED)}")
     patterns = [f"{PUBLISHED[name][1]}/{PUBLISHED[name][2]}-*.parquet" for name in wanted]
-    hub.fetch(_REPOSITORY, patterns, root, progress)
-    return read(root, progress)
+    if not hub.is_yes(NAME, "stream", stream):
+        hub.fetch(_REPOSITORY, patterns, root, progress)
+        return read(root, progress)
+    reading = Reading(NAME, progress)
+    revision, files = remote.listing(_REPOSITORY, patterns, progress)
+    for file in files:
+        split = next(
+            PUBLISHED[name][3] for name in wanted if file.startswith("/".join(PUBLISHED[name][1:3]) + "-")
+        )
+        _read_parquet(remote.address(_REPOSITORY, revision, file), split, reading)
+    return reading.finish()
 
 
 def _read_folder(folder: Path, split: str, reading: Reading) -> None:
@@ -97,9 +110,11 @@ def _read_folder(folder: Path, split: str, reading: Reading) -> None:
                 reading.add(_trial(name, audio, table.parent.parent.name, words, split), table, line)
 
 
-def _read_parquet(path: Path, split: str, reading: Reading) -> None:
+def _read_parquet(path: Path | str, split: str, reading: Reading) -> None:
     for number, row, sound in parquet.rows(path, ("id", "text", "speaker_id")):
-        reading.add(_trial(row["id"], sound, str(row["speaker_id"]), row["text"], split), path, number + 1)
+        reading.add(
+            _trial(row["id"], sound, str(row["speaker_id"]), row["text"], split), Path(path), number + 1
+        )
 
 
 def _trial(name: str, audio: str, speaker: str, words: str, split: str) -> Trial:

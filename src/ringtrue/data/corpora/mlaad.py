@@ -113,8 +113,11 @@ def folder_trials(root: Path, folder: Path, reading: Reading) -> Iterator[tuple[
         Trials, their lines and the cells there by column.
     """
     if not (folder / META).is_file():
-        for number, path in enumerate(sorted(folder.glob("[!.]*.wav")), 1):
-            yield _trial(root, folder, str(path), {}), number, {}
+        recordings = sorted(
+            name for name in reading.names(str(folder)) if name.endswith(".wav") and name[0] != "."
+        )
+        for number, name in enumerate(recordings, 1):
+            yield _trial(root, folder, f"{folder}/{name}", {}), number, {}
         return
     try:
         for line, row in table_rows(folder / META, _REQUIRED, reading, delimiters="|;,"):

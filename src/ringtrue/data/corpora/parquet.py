@@ -1,7 +1,8 @@
 """Parquet files that hold recordings as bytes -> rows without the sound, and the sound of one row.
 
 A trial's audio is then written ``file.parquet#row``, rows counted from 0. Nothing else knows of this but
-`ringtrue.data.corpora.audio_source`. No torchcodec, no ``datasets``: pyarrow and our own decoder.
+`ringtrue.data.corpora.sound`. No torchcodec, no ``datasets``: pyarrow and our own decoder. The file may be on the hub:
+then its footer, the columns asked for and the row groups that are listened to are all that is fetched.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+from ringtrue.data.corpora import remote
 from ringtrue.errors import AudioError, CorpusError, require
 
 _MARK = ".parquet#"
@@ -30,11 +32,11 @@ def is_reference(audio: str) -> bool:
     return bool(path and mark) and row.isdecimal()
 
 
-def rows(path: Path, wanted: Sequence[str] = ()) -> Iterator[tuple[int, dict[str, Any], str]]:
+def rows(path: Path | str, wanted: Sequence[str] = ()) -> Iterator[tuple[int, dict[str, Any], str]]:
     """Read a file's rows without their sound.
 
     Args:
-        path: A Parquet file.
+        path: A Parquet file, or its address on the hub.
         wanted: Columns to read; all that hold no sound if empty. One that is not there is left out.
 
     Yields:
@@ -68,26 +70,70 @@ def audio_bytes(reference: str) -> bytes:
     Raises:
         AudioError: The file cannot be read, or has no such row or no sound in it.
     """
-    path, _, row = reference.rpartition("#")
-    number = int(row)
+    path, group = group_of(reference)
+    number = int(reference.rpartition("#")[2])
     try:
         starts, sound = _layout(path)
-        if number >= starts[-1]:
-            raise AudioError(f"{reference}: the file has {starts[-1]} rows")
-        group = bisect_right(starts, number) - 1
-        value = _group(path, group, sound)[number - starts[group]].as_py()
-    except (CorpusError, OSError) as error:
+        sounding = _sounding(_group(path, group, sound)[number - starts[group]].as_py())
+    except (CorpusError, OSError, ValueError) as error:
         raise AudioError(f"{reference}: {error}") from error
-    sounding = value.get("bytes") if isinstance(value, dict) else value
     if not sounding:
         raise AudioError(f"{reference}: the row holds no recording")
-    return bytes(sounding)
+    return sounding
 
 
-@lru_cache(maxsize=256)
+def group_of(reference: str) -> tuple[str, int]:
+    """Say which row group a row is in.
+
+    Args:
+        reference: ``file.parquet#row``.
+
+    Returns:
+        The file, and the number of the row group in it.
+
+    Raises:
+        AudioError: The file cannot be read, or has no such row.
+    """
+    path, _, row = reference.rpartition("#")
+    try:
+        starts, _ = _layout(path)
+    except (CorpusError, OSError) as error:
+        raise AudioError(f"{reference}: {error}") from error
+    if int(row) >= starts[-1]:
+        raise AudioError(f"{reference}: the file has {starts[-1]} rows")
+    return path, bisect_right(starts, int(row)) - 1
+
+
+def read_run(references: list[str]) -> list[bytes]:
+    """Give the encoded recordings of rows of one row group, which is read once and not kept.
+
+    Args:
+        references: ``file.parquet#row``, all of one `group_of`.
+
+    Returns:
+        The bytes of audio files; none (``b""``) for a row without sound.
+
+    Raises:
+        AudioError: The file cannot be read, or has no such row.
+    """
+    path, group = group_of(references[0])
+    try:
+        starts, sound = _layout(path)
+        column = _read_group(path, group, sound)
+    except (CorpusError, OSError, ValueError) as error:
+        raise AudioError(f"{references[0]}: {error}") from error
+    numbers = (int(reference.rpartition("#")[2]) for reference in references)
+    return [_sounding(column[number - starts[group]].as_py()) for number in numbers]
+
+
+def _sounding(value: Any) -> bytes:
+    return bytes((value.get("bytes") if isinstance(value, dict) else value) or b"")
+
+
+@lru_cache(maxsize=4096)
 def _layout(path: str) -> tuple[tuple[int, ...], str]:
     """Give the first row of each row group, with the number of rows at the end; and the column with the sound."""
-    file = _open(Path(path))
+    file = _open(path)
     sound = _sound_column(file)
     if not sound:
         raise CorpusError(f"no column holds recordings; it has {', '.join(file.schema_arrow.names)}")
@@ -97,12 +143,21 @@ def _layout(path: str) -> tuple[tuple[int, ...], str]:
 
 @lru_cache(maxsize=_KEPT_GROUPS)
 def _group(path: str, group: int, sound: str) -> Any:
-    return _open(Path(path)).read_row_group(group, columns=[sound]).column(0)
+    return _read_group(path, group, sound)
 
 
-def _open(path: Path) -> Any:
+def _read_group(path: str, group: int, sound: str) -> Any:
+    def read() -> Any:
+        return _open(path).read_row_group(group, columns=[sound]).column(0)
+
+    return remote.patiently(path, read) if remote.is_remote(path) else read()
+
+
+def _open(path: Path | str) -> Any:
     parquet, arrow = require("pyarrow.parquet", "hub"), require("pyarrow", "hub")
     try:
+        if remote.is_remote(str(path)):
+            return parquet.ParquetFile(remote.open_file(str(path)), pre_buffer=True)
         return parquet.ParquetFile(path)
     except (OSError, arrow.ArrowInvalid) as error:
         raise CorpusError(f"{path} cannot be read as Parquet: {error}") from error

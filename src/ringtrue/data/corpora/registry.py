@@ -27,7 +27,9 @@ from ringtrue.data.corpora import (
     wavefake,
 )
 from ringtrue.data.corpora.rows import Progress
+from ringtrue.data.forms import FORMS
 from ringtrue.data.trials import Trial
+from ringtrue.errors import CorpusError
 from ringtrue.files import cache_dir
 
 
@@ -55,10 +57,13 @@ class Corpus:
 
 
 def _starter(size: str) -> Callable[[Path, Progress], list[Trial]]:
-    def get(root: Path, progress: Progress) -> list[Trial]:
+    def get(root: Path, progress: Progress, form: str = "") -> list[Trial]:
         from ringtrue.data.corpora import starter
 
-        return starter.build(size, root, cache_dir(), workers=min(os.cpu_count() or 1, 8), progress=progress)
+        if form and form not in FORMS:
+            raise CorpusError(f"form={form}: accepted are {', '.join(FORMS)}")
+        built = starter.build(size, root, cache_dir(), workers=min(os.cpu_count() or 1, 8), progress=progress)
+        return FORMS[form](built) if form else built
 
     return get
 
@@ -69,13 +74,15 @@ CORPORA: dict[str, Corpus] = {
         "apt-get, dpkg and pip (no root); about 1 GB of packages, 10 minutes",
         "built here from distribution packages",
         _starter("small"),
+        ("form",),
         is_local=False,
     ),
     "starter-full": Corpus(
         "about 2,400 human clips and 200 for each training system",
-        "the same; about an hour",
+        "the same; about an hour; ?form=matched|confounded trains on pairs, or with language tied to label",
         "built here from distribution packages",
         _starter("full"),
+        ("form",),
         is_local=False,
     ),
     "mlaad": Corpus(
@@ -88,10 +95,10 @@ CORPORA: dict[str, Corpus] = {
     ),
     "mlaad-hub": Corpus(
         "the same from the hub, file by file; goes on where it stopped",
-        "ringtrue[hub], the terms accepted on the hub, HF_TOKEN; 240 GB, or ?languages=en,de",
+        "ringtrue[hub], the terms accepted on the hub, HF_TOKEN; 240 GB, ?languages=en,de, or ?stream=yes",
         "https://huggingface.co/datasets/mueller91/MLAAD",
         mlaad_hub.read,
-        ("languages",),
+        ("languages", "stream"),
         is_local=False,
     ),
     "mlaad-tiny": Corpus(
@@ -123,10 +130,10 @@ CORPORA: dict[str, Corpus] = {
     ),
     "librispeech-hub": Corpus(
         "the same from the hub as Parquet",
-        "ringtrue[hub] and a network; ?subsets=train-clean-100,dev-clean,test-clean (7 GB)",
+        "ringtrue[hub] and a network; ?subsets=train-clean-100,dev-clean,test-clean (7 GB), or ?stream=yes",
         "https://huggingface.co/datasets/openslr/librispeech_asr",
         librispeech.fetch,
-        ("subsets",),
+        ("subsets", "stream"),
         is_local=False,
     ),
     "asvspoof2019-la": Corpus(
@@ -193,8 +200,8 @@ CORPORA: dict[str, Corpus] = {
         is_local=False,
     ),
     "table": Corpus(
-        "any CSV, TSV or Parquet table with columns of recordings and labels",
-        "a file; ?bonafide=0 where labels are numbers, ?label=spoof or ?split=test where there are none",
+        "any CSV, TSV or Parquet table of recordings and labels, or a folder of Parquet and tar shards",
+        "a file or folder; ?bonafide=0 where labels are numbers, ?label=spoof or ?split=test where there are none",
         "you",
         table.read,
         ("bonafide", "label", "split"),

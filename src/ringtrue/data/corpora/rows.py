@@ -6,7 +6,7 @@ import csv
 import io
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from ringtrue.data.trials import Trial, validate
@@ -52,9 +52,12 @@ class Reading:
         corpus: Name of the corpus, for messages.
         progress: Told one line for each bad row, with file and line, and one with their number.
         check_audio: Whether a row whose recording is missing is a bad row.
+        there: Paths of the recordings that there are, where the disk is not to be asked.
     """
 
-    def __init__(self, corpus: str, progress: Progress, *, check_audio: bool = True) -> None:
+    def __init__(
+        self, corpus: str, progress: Progress, *, check_audio: bool = True, there: Iterable[str] | None = None
+    ) -> None:
         self.corpus = corpus
         self.progress = progress
         self._check_audio = check_audio
@@ -62,7 +65,12 @@ class Reading:
         self._bad: list[str] = []
         self._bad_rows = 0
         self._counts: Counter[str] = Counter()
-        self._listings: dict[str, frozenset[str]] = {}
+        self._asks_disk = there is None
+        inside: dict[str, set[str]] = {}
+        for path in there or ():
+            folder, name = os.path.split(path)
+            inside.setdefault(folder, set()).add(name)
+        self._listings = {folder: frozenset(names) for folder, names in inside.items()}
 
     def add(self, trial: Trial, path: Path, line: int) -> bool:
         """Keep a Trial, unless its id was there before or its recording is missing.
@@ -106,20 +114,32 @@ class Reading:
         """Say whether a recording exists, asking the disk once a folder: a corpus has a million files.
 
         Args:
-            audio: Its path, or a row of a Parquet file, which exists by having been read.
+            audio: Its path, or its place in a Parquet or tar file, which exists by having been read.
 
         Returns:
             Whether it is there.
         """
-        if ".parquet#" in audio:
+        if ".parquet#" in audio or ".tar#" in audio:
             return True
         folder, name = os.path.split(audio)
+        return name in self.names(folder)
+
+    def names(self, folder: str) -> frozenset[str]:
+        """List a folder, once.
+
+        Args:
+            folder: Its path.
+
+        Returns:
+            The names in it; none if it is not there.
+        """
         if folder not in self._listings:
             try:
-                self._listings[folder] = frozenset(os.listdir(folder or "."))  # noqa: PTH208  # names only
+                found = os.listdir(folder or ".") if self._asks_disk else ()  # noqa: PTH208  # names only
             except OSError:
-                self._listings[folder] = frozenset()
-        return name in self._listings[folder]
+                found = ()
+            self._listings[folder] = frozenset(found)
+        return self._listings[folder]
 
     def finish(self, published: Mapping[str, int] | None = None) -> list[Trial]:
         """Report the bad rows and the counts, and give the Trials.

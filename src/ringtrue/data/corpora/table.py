@@ -1,13 +1,16 @@
-"""Any CSV, TSV or Parquet table of recordings -> Trials; its columns may have any of the names in use."""
+"""Any CSV, TSV or Parquet table of recordings, or a folder of Parquet and tar shards -> Trials.
+
+Columns may have any of the names in use.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from ringtrue.data.corpora import parquet
+from ringtrue.data.corpora import parquet, tar
 from ringtrue.data.corpora.rows import Progress, Reading, label_of, table_rows
 from ringtrue.data.trials import SPLITS, Trial
 from ringtrue.errors import CorpusError
@@ -32,14 +35,19 @@ _SPLITS = {
     **dict.fromkeys(("valid", "val", "validation", "development"), "dev"),
     **dict.fromkeys(("eval", "evaluation", "testing"), "test"),
 }
+_SHARDS: dict[str, Callable[[Path], Iterator[tuple[int, dict[str, Any], str]]]] = {
+    ".parquet": parquet.rows,
+    ".tar": tar.rows,
+}
 _FIELDS = tuple(field.name for field in fields(Trial))
 
 
 def read(path: Path, progress: Progress, bonafide: str = "", label: str = "", split: str = "") -> list[Trial]:
-    """Read a table with a header.
+    """Read a table with a header, or shards that hold recordings and what is known of them.
 
     Args:
-        path: The table. Relative audio paths are resolved against its folder.
+        path: The table, or a folder of ``.parquet`` and ``.tar`` shards, at any depth. Relative audio paths are
+            resolved against the table's folder.
         progress: Takes one line for each bad row.
         bonafide: What the label column says for a person, where it is not a word that we know (``0``, ``1`` …);
             everything else in it is then spoof.
@@ -53,26 +61,33 @@ def read(path: Path, progress: Progress, bonafide: str = "", label: str = "", sp
         CorpusError: It has no column of recordings or labels, or too many rows are bad.
     """
     reading = Reading(path.stem, progress)
-    for line, row, sound in _rows(path, reading):
-        values = {name: _cell(row, name) for name in _FIELDS}
-        values["audio"] = sound or str(path.parent / values["audio"])
-        values["id"] = values["id"] or _cell(row, "audio") or values["audio"]
-        values["corpus"] = values["corpus"] or path.stem
-        try:
-            values["label"] = _label(values["label"] or label, bonafide)
-            values["split"] = _split(values["split"] or split)
-            duration_s = float(values.pop("duration_s") or 0)
-        except ValueError as error:
-            reading.bad(path, line, error)
-            continue
-        reading.add(Trial(**values, duration_s=duration_s), path, line)
+    files = [path]
+    if path.is_dir():
+        files = sorted(file for kind in ("*.parquet", "*.tar") for file in path.rglob(kind))
+        if not files:
+            raise CorpusError(f"{NAME}: {path} holds no .parquet and no .tar file")
+    root = path if path.is_dir() else path.parent
+    for file in files:
+        for line, row, sound in _rows(file, reading):
+            values = {name: _cell(row, name) for name in _FIELDS}
+            values["audio"] = sound or str(file.parent / values["audio"])
+            values["id"] = values["id"] or _cell(row, "audio") or values["audio"].removeprefix(f"{root}/")
+            values["corpus"] = values["corpus"] or path.stem
+            try:
+                values["label"] = _label(values["label"] or label, bonafide)
+                values["split"] = _split(values["split"] or split)
+                duration_s = float(values.pop("duration_s") or 0)
+            except ValueError as error:
+                reading.bad(file, line, error)
+                continue
+            reading.add(Trial(**values, duration_s=duration_s), file, line)
     return reading.finish()
 
 
 def _rows(path: Path, reading: Reading) -> Iterator[tuple[int, dict[str, Any], str]]:
     """Give line, cells and the sound in the row itself, if any, for either kind of table."""
-    if path.suffix.lower() == ".parquet":
-        for number, row, sound in parquet.rows(path):
+    if shards := _SHARDS.get(path.suffix.lower()):
+        for number, row, sound in shards(path):
             if not sound and not _cell(row, "audio"):
                 raise CorpusError(
                     f"{path}: no column of recordings; accepted: audio, {', '.join(COLUMNS['audio'])}"

@@ -1,0 +1,73 @@
+"""Levels and flatness of 20 ms frames -> which of them are speech, and the pauses between."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+FRAME_S = 0.02
+SILENCE_DB = -60.0  # dBFS; quieter frames are never speech
+
+_RANGE_DB = 35.0  # below the loud frames; what is quieter is a pause
+_ABOVE_FLOOR_DB = 6.0  # speech stands out of what is there all the time
+_VOICED_FLATNESS = 0.35  # harmonics and formants lie below it; white noise has 0.56 on average
+_REACH = round(0.24 / FRAME_S)  # frames: how far from a voiced frame a consonant may be
+_GAP = round(0.2 / FRAME_S)  # frames: a shorter silence is a stop consonant and no pause
+
+
+@dataclass(frozen=True)
+class Speech:
+    """Where there is speech.
+
+    Attributes:
+        frames: `(L,)` bool, one for 20 ms.
+        pauses_s: Lengths of the silences of at least 0.2 s between the first and the last speech.
+    """
+
+    frames: NDArray[np.bool_]
+    pauses_s: NDArray[np.floating[Any]]
+
+
+def find_speech(levels_db: NDArray[np.float32], flatness: NDArray[np.float32]) -> Speech:
+    """Tell speech from silence, steady noise and steady tones.
+
+    A frame is active if it stands out of the recording's own floor and is not far below its loud frames. Active
+    frames are speech where a voiced one, whose spectrum is peaky, is near: breath and clicks alone are not. It
+    is a measure of how much there is to judge, not a transcript; singing and most music pass for speech.
+
+    Args:
+        levels_db: Level of each frame in dBFS, `(L,)`.
+        flatness: Geometric over arithmetic mean of each frame's power spectrum from 250 Hz to 4 kHz, `(L,)`.
+
+    Returns:
+        The speech.
+    """
+    if len(levels_db) == 0:
+        return Speech(np.zeros(0, bool), np.zeros(0))
+    floor_db, loud_db = np.quantile(levels_db, [0.1, 0.95])
+    # Tightly cut speech has no floor to see: its quietest tenth is still speech, 15 dB below the rest.
+    stands_out_db = min(floor_db + _ABOVE_FLOOR_DB, max(floor_db + 1.0, loud_db - 12.0))
+    active = levels_db > max(SILENCE_DB, loud_db - _RANGE_DB, stands_out_db)
+    speech = active & _near(active & (flatness < _VOICED_FLATNESS), _REACH)
+    starts, ends = _runs(~speech)
+    inner = (starts > 0) & (ends < len(speech))
+    for start, end in zip(starts[inner], ends[inner], strict=True):
+        if end - start < _GAP:
+            speech[start:end] = True
+    long = (ends - starts)[inner & (ends - starts >= _GAP)]
+    return Speech(speech, long * FRAME_S)
+
+
+def _near(marks: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
+    """Mark every place within reach of a mark."""
+    counts = np.cumsum(np.concatenate([np.zeros(reach + 1, np.int64), marks, np.zeros(reach, np.int64)]))
+    return counts[2 * reach + 1 :] > counts[: len(marks)]
+
+
+def _runs(marks: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Find where runs of marks start and end."""
+    edges = np.diff(np.concatenate([[0], marks.astype(np.int8), [0]]))
+    return np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
