@@ -107,7 +107,7 @@ def test_neighbours_by_hand():
     assert listen(np.array([8])).logits.argmax() == 0
     own = listen(
         np.arange(8)
-    ).logits  # a training clip is not its own neighbour: three of its kind are left, two others
+    ).logits  # of itself and its kind three are left, and two others
     assert own.argmax(1).tolist() == [0] * 4 + [1] * 4
     assert np.exp(own[0, 0]) == pytest.approx(3 / 5, abs=0.05)
 
