@@ -16,7 +16,7 @@ import shlex
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ringtrue.data import audit
@@ -45,15 +45,14 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def starter() -> list[Row]:
+def starter() -> Iterator[list[Row]]:
     """Trace the systems of the starter corpus: train on its train split, judge on test_seen and test."""
-    rows = corpus_table(SETTINGS, "system", say, ("outer", "bilinear", "concat", "gated"))
+    yield corpus_table(SETTINGS, "system", say, ("outer", "bilinear", "concat", "gated"))
     for attribute in ("vocoder", "acoustic_model"):
-        rows += corpus_table(SETTINGS, attribute, say)
-    return rows
+        yield corpus_table(SETTINGS, attribute, say)
 
 
-def pages(manifest: Path) -> list[Row]:
+def pages(manifest: Path) -> Iterator[list[Row]]:
     """Trace systems on demo pages: five folds of whole pages, three to train, one for thresholds, one to judge.
 
     A family that occurs in one fold only is never trained on: it is unknown where it is judged, and where it lies in
@@ -62,7 +61,6 @@ def pages(manifest: Path) -> list[Row]:
     stage_1 = load_frozen_mio_model(train_and_save_mio_model(SETTINGS, say))
     with open(manifest, encoding="utf-8") as file:
         listed = [row for row in csv.DictReader(file) if row["label"] == "spoof"]
-    rows: list[Row] = []
     for attribute in ("system_family", "vocoder"):
         counts = Counter(row[attribute] for row in listed)
         used = [
@@ -79,8 +77,7 @@ def pages(manifest: Path) -> list[Row]:
         surface = audit.measure(clips.trials, load_samples)
         tasks = [fold_task(clips, heard, attribute, folds, fold) for fold in range(5)]
         methods = all_methods(clips, surface, stage_1, SETTINGS)
-        rows += table(tasks, methods, attribute, "demo pages", SETTINGS.seed, say)
-    return rows
+        yield table(tasks, methods, attribute, "demo pages", SETTINGS.seed, say)
 
 
 def trial_of(row: dict[str, str], folder: Path) -> Trial:
@@ -110,21 +107,20 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("results"))
     options = parser.parse_args()
     fetch_front_ends(SETTINGS, say)
-    if options.what == "starter":
-        rows = starter()
-    elif options.what == "pages":
-        rows = pages(options.file)
-    else:
-        rows = distilled_table(SETTINGS, options.file, say)
+    runs = {
+        "starter": starter,
+        "pages": lambda: pages(options.file),
+        "distilled": lambda: iter([distilled_table(SETTINGS, options.file, say)]),
+    }
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
     )
     command = shlex.join(["python", *(word.rpartition("/")[2] for word in sys.argv)])
-    write_table(
-        options.out / f"tracing_{options.what}.csv",
-        rows,
-        {"commit": commit.stdout.strip(), "command": command},
-    )
+    made = {"commit": commit.stdout.strip(), "command": command}
+    rows: list[Row] = []
+    for more in runs[options.what]():
+        rows += more
+        write_table(options.out / f"tracing_{options.what}.csv", rows, made)  # a table that is done stays
 
 
 if __name__ == "__main__":

@@ -105,9 +105,7 @@ def test_neighbours_by_hand():
 
     listen = nearest_neighbours(Stub()).fit(np.arange(8), np.array([0] * 4 + [1] * 4), 2, 0)
     assert listen(np.array([8])).logits.argmax() == 0
-    own = listen(
-        np.arange(8)
-    ).logits  # of itself and its kind three are left, and two others
+    own = listen(np.arange(8)).logits  # of itself and its kind three are left, and two others
     assert own.argmax(1).tolist() == [0] * 4 + [1] * 4
     assert np.exp(own[0, 0]) == pytest.approx(3 / 5, abs=0.05)
 

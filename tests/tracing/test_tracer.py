@@ -94,11 +94,14 @@ def test_what_is_far_is_unknown(tracer):
 
 
 def test_enrolment_names_a_new_generator_and_forgetting_unnames_it(made, tracer, tmp_path, encode, miniature):
-    told = []
-    paths = []
+    def hiss(seed):
+        return 0.1 * np.random.default_rng(seed).standard_normal(24_000).astype(np.float32)
+
+    assert not tracer.trace([hiss(number) for number in range(4)]).is_known
+    told, paths = [], []
     for number in range(6):
         path = tmp_path / f"{number}.flac"
-        path.write_bytes(encode("flac", miniature.render("f5-tts", 200 + number)))
+        path.write_bytes(encode("flac", hiss(200 + number)))
         paths.append(path)
     broken = tmp_path / "broken.flac"
     broken.write_bytes(b"fLaC no")
@@ -106,11 +109,11 @@ def test_enrolment_names_a_new_generator_and_forgetting_unnames_it(made, tracer,
     assert (prototype.clips, prototype.is_enrolled) == (6, True)
     assert any("left out" in line and "broken" in line for line in told)
     again = Tracer(made[0], enrolled=tmp_path / "enrolled.safetensors")
-    source = again.trace([miniature.render("f5-tts", 300 + number) for number in range(4)])
+    source = again.trace([hiss(300 + number) for number in range(4)])
     assert source.nearest[0].name == "new voice"
     assert source.nearest[0].is_enrolled
-    if source.is_known:
-        assert (source.system, source.acoustic_model, source.vocoder) == ("new voice", "flow", "vocos")
+    assert (source.system, source.acoustic_model, source.vocoder) == ("new voice", "flow", "vocos")
+    assert not source.probabilities
     with pytest.raises(CheckpointError, match="5 to 20 clips"):
         enroll(again, "too few", paths[:4], told.append)
     with pytest.raises(CheckpointError, match="no generator 'x' is enrolled; enrolled: new voice"):
@@ -123,12 +126,12 @@ def test_enrolment_names_a_new_generator_and_forgetting_unnames_it(made, tracer,
 def test_a_prototype_is_drawn_to_the_middle():
     embeddings = np.arange(20, dtype=np.float32).reshape(10, 2)
     centre = np.array([1.0, 1.0], np.float32)
-    one = make_prototype("x", embeddings, centre)
+    one = make_prototype("x", embeddings, centre, 5.0)
     assert one.position == pytest.approx((10 * embeddings.mean(0) + 5 * centre) / 15)
-    other = make_prototype("y", embeddings + 100, centre)
+    other = make_prototype("y", embeddings + 100, centre, 5.0)
     assert [found.name for found, _ in nearest(embeddings.mean(0), [other, one])] == ["x", "y"]
     with pytest.raises(CheckpointError, match="needs a name"):
-        make_prototype(" ", embeddings, centre)
+        make_prototype(" ", embeddings, centre, 5.0)
 
 
 def test_enrolled_files_are_safetensors_and_their_faults_are_told(tmp_path):
@@ -136,7 +139,7 @@ def test_enrolled_files_are_safetensors_and_their_faults_are_told(tmp_path):
 
     path = tmp_path / "enrolled.safetensors"
     store = Enrolled(path, "a" * 64)
-    made = make_prototype("x y", np.ones((5, 3), np.float32), np.zeros(3, np.float32))
+    made = make_prototype("x y", np.ones((5, 3), np.float32), np.zeros(3, np.float32), 5.0)
     store.add(made)
     assert load_file(path)["x y"].tolist() == [0.5, 0.5, 0.5]
     with pytest.raises(CheckpointError, match="another tracer"):

@@ -1,7 +1,7 @@
 """Generators that a user enrolled from a few clips <-> one safetensors file, read and written with numpy alone.
 
-A prototype is the mean of n embeddings, drawn towards the mean of all known systems as if five clips lay there: five
-clips of a new generator are little, and their mean is mostly noise in the dimensions that they do not share.
+A prototype is the mean of n embeddings, drawn towards the mean of all known systems: five clips are little. How far is
+told by the systems that the tracer was trained on: the more clips of one system differ beside systems, the further.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from ringtrue.files import atomic_path
 FEWEST, ENOUGH = 5, 20
 """How many clips a generator is enrolled from: fewer are refused, more are welcome and hardly needed."""
 
-_SHRINKAGE = 5.0  # clips that the mean of all systems is worth
 _METADATA = "__metadata__"
 
 
@@ -53,6 +52,7 @@ def make_prototype(
     name: str,
     embeddings: NDArray[np.float32],
     centre: NDArray[np.float32],
+    weight: float,
     acoustic_model: str = "",
     vocoder: str = "",
 ) -> Prototype:
@@ -62,6 +62,7 @@ def make_prototype(
         name: What to call the generator.
         embeddings: `(n, D)`, one row a clip.
         centre: `(D,)`, the mean of all known systems.
+        weight: How many clips that mean is worth: variance within systems over variance between them.
         acoustic_model: If known.
         vocoder: If known.
 
@@ -71,7 +72,7 @@ def make_prototype(
     Raises:
         CheckpointError: There are fewer than `FEWEST` clips, or the name is empty.
 
-    >>> one = make_prototype("new", np.ones((5, 2), np.float32), np.zeros(2, np.float32))
+    >>> one = make_prototype("new", np.ones((5, 2), np.float32), np.zeros(2, np.float32), 5.0)
     >>> one.position.tolist()
     [0.5, 0.5]
     """
@@ -82,7 +83,7 @@ def make_prototype(
     if not name.strip():
         raise CheckpointError("a generator needs a name")
     mean = embeddings.mean(axis=0)
-    position = (len(embeddings) * mean + _SHRINKAGE * centre) / (len(embeddings) + _SHRINKAGE)
+    position = (len(embeddings) * mean + weight * centre) / (len(embeddings) + weight)
     spread = float(np.linalg.norm(embeddings - mean, axis=1).mean())
     return Prototype(
         name, acoustic_model, vocoder, len(embeddings), spread, True, position.astype(np.float32)

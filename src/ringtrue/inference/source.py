@@ -145,6 +145,13 @@ class Tracer:
         """The systems that it was trained on, then those that were enrolled."""
         return [*self._trained, *self.enrolled.prototypes.values()]
 
+    @property
+    def centre_weight(self) -> float:
+        """How many clips the centre is worth to a new prototype: variance within known systems over that between."""
+        within = np.mean([one.spread**2 for one in self._trained])
+        between = np.mean([np.sum((one.position - self.centre) ** 2) for one in self._trained])
+        return float(within / max(between, 1e-9))
+
     def embed(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
         """Embed clips.
 

@@ -99,7 +99,7 @@ class Clips:
                     for _ in cached_features(waves, choice, front_end, cache):
                         pass
             if (start // _GROUP) % 10 == 9:
-                progress(f"features: {start + _GROUP} of {len(trials)} clips")
+                progress(f"features: {min(start + _GROUP, len(trials))} of {len(trials)} clips")
         for reason in errors[:5]:
             progress(f"left out: {reason}")
         if len(errors) > MOST_FAILURES * len(trials):

@@ -48,7 +48,7 @@ def enroll(
     if len(waves) > ENOUGH:
         progress(f"{len(waves)} clips: more than {ENOUGH} help little; training a tracer on them would")
     embeddings = tracer.embed(np.stack(waves)) if waves else np.empty((0, len(tracer.centre)), np.float32)
-    prototype = make_prototype(name, embeddings, tracer.centre, acoustic_model, vocoder)
+    prototype = make_prototype(name, embeddings, tracer.centre, tracer.centre_weight, acoustic_model, vocoder)
     if prototype.spread > tracer.card["threshold"]:
         progress(
             f"{name}: its clips lie further from each other ({prototype.spread:.2f}) than a clip may from its "

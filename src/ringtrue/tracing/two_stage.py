@@ -119,6 +119,7 @@ def load_frozen_mio_model(path: str | Path = CHECKPOINT) -> MiO:
     model, card = checkpoint.load(path)
     if not isinstance(model, MiO):
         raise CheckpointError(f"{path} holds a {card.architecture}; a mio is needed")
+    fetch((choice.name for choice in model.choices), _log.info)
     return model.eval().requires_grad_(False)
 
 
