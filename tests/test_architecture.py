@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "prosody": {"audio", "windows"},
     "data": {*FOUNDATIONS, "audio", "windows", ""},
     "models": {*FOUNDATIONS, "", "audio", "windows", "prosody", "tensors"},
-    "evaluation": {*FOUNDATIONS, "audio", "windows", "prosody", "data", "models"},
+    "evaluation": {*FOUNDATIONS, "", "audio", "windows", "prosody", "data", "models"},
     "training": {*FOUNDATIONS, "", "tensors", "audio", "windows", "config", "data", "models", "evaluation"},
     "inference": {*FOUNDATIONS, "audio", "windows", "prosody", "models", "evaluation"},
     "tracing": {*FOUNDATIONS, "", "tensors", "audio", "windows", "data", "models", "evaluation", "inference"},
@@ -60,6 +60,7 @@ ABOUT = {
         for name in ("features", "layers", "prosody_encoder", "prosody", "mio", "frontend", "frontends")
     }
     | {f"models/{name}.py" for name in ("selfsupervised", "speaker", "whisper")}
+    | {"evaluation/probes/readers.py", "evaluation/probes/leakage.py"}
     | {f"training/{path.name}" for path in (SOURCE / "training").glob("*.py")}
     | {f"tracing/{name}.py" for name in ("clips", "learning", "methods", "two_stage", "distil")},
     "yaml": {"config.py"},

@@ -1,4 +1,4 @@
-"""Pitch against signals whose pitch is known and against a reference implementation; statistics against constructions."""
+"""Pitch against signals whose pitch is known and against a reference; statistics against constructions."""
 
 import csv
 import os

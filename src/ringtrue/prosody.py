@@ -1,4 +1,4 @@
-"""(T,) samples -> how they are said: pitch, voicing, loudness and pauses over time, and a clip's statistics; numpy only.
+"""(T,) samples -> how they are said: pitch, voicing, loudness and pauses over time, and statistics; numpy only.
 
 This file is the definition. `ringtrue.models.prosody` computes the same contours with torch inside a model, from
 the constants and matrices made here, and a test holds the two together.
@@ -81,7 +81,7 @@ def candidates() -> Array:
 
 
 def lag_matrix() -> Array:
-    """Make what turns power spectra `(…, K)` into autocorrelations at the candidates' periods and at 0: `(K, G + 1)`."""
+    """Make what turns power spectra `(…, K)` into autocorrelations at the candidates' periods and 0: `(K, G + 1)`."""
     hz = _bins() * SAMPLE_RATE_HZ / DECIMATION / FFT
     weights = np.interp(hz, BAND_HZ, [0.0, 1.0, 1.0, 0.0])
     lags = np.append(SAMPLE_RATE_HZ / DECIMATION / (LOWEST_HZ * 2 ** candidates()), 0.0)
@@ -292,9 +292,7 @@ def statistics(samples: NDArray[np.floating]) -> ProsodyStatistics:
     """
     track = track_pitch(samples)
     voiced = track.voicing > 0.5
-    level_db = 10 * np.log10(
-        (_framed(_levelled(samples), CONTENT_FRAME, CONTENT_STRIDE) ** 2).mean(1) + FLOOR
-    )
+    level_db = _level_db(samples)
     semitones = 12 * track.pitch
     heard = semitones[voiced]
     some = len(heard) >= 5
@@ -338,6 +336,24 @@ def _pauses_s(quiet: NDArray[np.bool_]) -> list[float]:
     """Measure the quiet stretches of at least 0.2 s between the first and the last speech."""
     gaps = np.diff(np.flatnonzero(~quiet)) - 1
     return [float(gap / FRAMES_A_SECOND) for gap in gaps if gap / FRAMES_A_SECOND >= 0.2]
+
+
+def syllables(samples: NDArray[np.floating]) -> Array:
+    """Find syllable nuclei: voiced peaks of the level with a dip of 2 dB between any two.
+
+    Args:
+        samples: `(T,)`, 16 kHz, T at least 400.
+
+    Returns:
+        Their places, in frames of a `Track`, rising.
+    """
+    return _nuclei(_level_db(samples), track_pitch(samples).voicing > 0.5)
+
+
+def _level_db(samples: NDArray[np.floating]) -> Array:
+    """Level of 25-ms frames, 50 a second, of a clip at -26 dBFS."""
+    frames = _framed(_levelled(samples), CONTENT_FRAME, CONTENT_STRIDE)
+    return 10 * np.log10((frames**2).mean(axis=1) + FLOOR)
 
 
 def _nuclei(level_db: Array, voiced: NDArray[np.bool_]) -> Array:

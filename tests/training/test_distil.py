@@ -1,4 +1,4 @@
-"""What a large teacher passes on: judgements of clips that it was not fitted on, and, where asked, nothing of the words."""
+"""What a large teacher passes on: judgements of clips it was not fitted on, and nothing of the words where asked."""
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ from ringtrue.models.frontend import FrontEnd
 from ringtrue.training.content import ContentUnits
 from ringtrue.training.distil import teach
 from ringtrue.training.losses import distillation_loss
+from ringtrue.windows import content_frames
 
 WORDS = 6
 
@@ -26,10 +27,10 @@ class Oracle(FrontEnd):
     def forward(self, wave, layer):
         number, label, word = (int(value) for value in wave[0, :3].round())
         rng = torch.Generator().manual_seed(number)
-        frames = torch.randn(1, wave.shape[1] // 320 - 1, WORDS + 4, generator=rng)
+        frames = torch.randn(1, content_frames(wave.shape[1]), WORDS + 4, generator=rng)
         frames[:, :, 0] += 1.5 * label
         frames[:, :, 1 + word] += 2.0
-        return frames[:, : (wave.shape[1] - 400) // 320 + 1]
+        return frames
 
 
 @pytest.fixture(scope="module")

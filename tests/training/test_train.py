@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from safetensors.torch import load_file
 
@@ -287,3 +288,43 @@ def test_the_schedule_warms_up_and_falls():
     assert (np.diff(factors[20:]) < 0).all()
     assert factors.max() == 1.0
     assert factors[-1] < 0.02
+
+
+def test_a_run_streams_files_as_they_lie_and_resumes_inside_a_pass(
+    trials, loader, units, config, tmp_path, monkeypatch
+):
+    written = []
+    for trial in trials:
+        path = tmp_path / f"{trial.id}.wav"
+        if trial.split == "train":
+            soundfile.write(path, loader(trial), 16_000, subtype="FLOAT")
+        written.append(replace(trial, audio=str(path)))
+    settings = {
+        "epochs": 1,
+        "steps_per_epoch": 6,
+        "checkpoint_steps": 2,
+        "streaming": True,
+        "validation_clips": 8,
+    }
+    train(config(**settings), written, loader, units, tmp_path / "whole")
+    honest, taken = Lesson.learn, []
+
+    def deadly(self, batch, step, steps):
+        if len(taken) == 3:
+            raise Killed
+        taken.append(batch.ids)
+        return honest(self, batch, step, steps)
+
+    monkeypatch.setattr(Lesson, "learn", deadly)
+    with pytest.raises(Killed):
+        train(config(**settings), written, loader, units, tmp_path / "broken")
+    heard = [name for ids in taken for name in ids]
+    assert len(set(heard)) == len(heard) == 24  # three batches of eight are the whole corpus, each clip once
+    taken = [()] * 100
+    train(config(**settings), written, loader, units, tmp_path / "broken")
+    assert_same(weights(tmp_path / "whole"), weights(tmp_path / "broken"))
+
+
+def test_streaming_and_what_it_cannot_do_are_not_asked_for_together(config):
+    with pytest.raises(ConfigError, match="training.streaming hears clips as they lie"):
+        config(streaming=True, pairs=0.5)

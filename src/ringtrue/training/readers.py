@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ringtrue.models.layers import ChannelNorm
 from ringtrue.training.content import IGNORED
 
+_CONTEXT = 5  # frames
 _SMOOTHING = 0.1  # a reader that is sure of a cluster's border is wrong
 
 
@@ -27,7 +27,7 @@ class FrameReaders(nn.Module):
     Args:
         evidence_dim: D of the evidence.
         units: K.
-        members: 1: a convolution over five frames; 2: and a linear map; 3: and a perceptron.
+        members: 1: a perceptron over five frames; 2: and a linear map; 3: and a perceptron over one.
         told: Whether they are told the label.
     """
 
@@ -37,19 +37,22 @@ class FrameReaders(nn.Module):
         self.told = told
         width = evidence_dim + 2
         kinds = [
-            lambda: _layers(
-                nn.Conv1d(width, 128, 5, padding=2), ChannelNorm(128), nn.SiLU(), nn.Conv1d(128, units, 1)
-            ),
-            lambda: _layers(nn.Conv1d(width, units, 1)),
-            lambda: _layers(nn.Conv1d(width, 128, 1), ChannelNorm(128), nn.SiLU(), nn.Conv1d(128, units, 1)),
+            lambda: _perceptron(_CONTEXT * width, units),
+            lambda: _layers(nn.Linear(width, units)),
+            lambda: _perceptron(width, units),
         ]
         self._make = kinds[:members]
         self.members = nn.ModuleList([make() for make in self._make])
 
     def forward(self, evidence: Tensor, labels: Tensor) -> list[Tensor]:
         """Read evidence `(B, D, L)` under labels `(B,)`: logits `(B, K, L)` of each member."""
-        heard = torch.cat([evidence, _told(labels, evidence, self.told)], dim=1)
-        return [member(heard) for member in self.members]
+        heard = torch.cat([evidence, _told(labels, evidence, self.told)], dim=1).transpose(1, 2)
+        around = functional.pad(heard, (0, 0, _CONTEXT // 2, _CONTEXT // 2)).unfold(1, _CONTEXT, 1).flatten(2)
+        # Frames as rows of a matrix product: three times faster on a CPU than convolutions over frames.
+        return [
+            member(around if index == 0 else heard).transpose(1, 2)
+            for index, member in enumerate(self.members)
+        ]
 
     def renew(self, index: int) -> nn.Module:
         """Give one member fresh weights, and return it."""
@@ -95,7 +98,11 @@ def frame_loss(logits: Tensor, units: Tensor, *, smoothing: float = _SMOOTHING) 
         Mean cross-entropy as a share of log K; 0 if nothing is known.
     """
     total = functional.cross_entropy(
-        logits, units, ignore_index=IGNORED, reduction="sum", label_smoothing=smoothing
+        logits.transpose(1, 2).flatten(0, 1),
+        units.flatten(),
+        ignore_index=IGNORED,
+        reduction="sum",
+        label_smoothing=smoothing,
     )
     known = (units != IGNORED).sum().clamp(min=1)  # clips too short for the teacher may leave none
     return total / known / math.log(logits.shape[1])
@@ -144,6 +151,10 @@ def _told(labels: Tensor, features: Tensor, told: bool) -> Tensor:
     """Give the label as two more channels, or two silent ones, so that both kinds of reader have one size."""
     given = functional.one_hot(labels, 2).to(features.dtype) * float(told)
     return given.view(*given.shape, *(1,) * (features.dim() - 2)).expand(-1, -1, *features.shape[2:])
+
+
+def _perceptron(inputs: int, outputs: int) -> nn.Module:
+    return _layers(nn.Linear(inputs, 128), nn.LayerNorm(128), nn.SiLU(), nn.Linear(128, outputs))
 
 
 def _layers(*layers: nn.Module) -> nn.Module:

@@ -1,0 +1,1 @@
+"""A detector, frozen -> what its evidence gives away, what erasing content does to it, what moves its score."""
