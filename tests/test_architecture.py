@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "inference": {*FOUNDATIONS, "audio", "windows", "prosody", "models", "evaluation"},
     "packing": {*FOUNDATIONS, "audio", "windows", "data", "evaluation", "inference"},
     "robustness": {*FOUNDATIONS, "audio", "data", "evaluation", "inference"},
+    "tracing": {*FOUNDATIONS, "", "tensors", "audio", "windows", "data", "models", "evaluation", "inference"},
     "pipeline": {*FOUNDATIONS, "", "config", "data", "models", "training", "evaluation", "inference"},
     "experiment": {*FOUNDATIONS, "", "config", "data", "evaluation", "inference", "pipeline"},
     "demo": {*FOUNDATIONS, "", "config", "data", "evaluation", "inference", "pipeline"},
@@ -37,6 +38,7 @@ MAY_IMPORT = {
         "data",
         "evaluation",
         "inference",
+        "tracing",
         "pipeline",
         "experiment",
         "demo",
@@ -49,7 +51,7 @@ MAY_IMPORT = {
 LIGHT = [
     f"inference/{name}.py"
     for name in ("runtime", "evidence", "speech", "judge", "verdict", "session", "stream", "sequential", "batch",
-                 "results", "report", "speed")
+                 "results", "report", "speed", "source", "prototypes")
 ]  # fmt: skip
 NUMPY_ONLY = [
     "prosody.py",
@@ -63,10 +65,12 @@ HEAVY = {
 ABOUT = {
     "torch": {
         f"models/{name}.py"
-        for name in ("features", "frontends", "layers", "mio", "prosody", "prosody_encoder")
+        for name in ("features", "layers", "prosody_encoder", "prosody", "mio", "frontend", "frontends")
     }
+    | {f"models/{name}.py" for name in ("selfsupervised", "speaker", "whisper")}
     | {"inference/fold.py", "evaluation/probes/readers.py", "evaluation/probes/leakage.py"}
-    | {f"training/{path.name}" for path in (SOURCE / "training").glob("*.py")},
+    | {f"training/{path.name}" for path in (SOURCE / "training").glob("*.py")}
+    | {f"tracing/{name}.py" for name in ("clips", "learning", "methods", "two_stage", "distil")},
     "yaml": {"config.py"},
     "pydantic": {"config.py", "experiment/plan.py"},
 }

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from ringtrue.config import ContentConfig, RunConfig
     from ringtrue.inference.runtime import Detector
-    from ringtrue.models.frontends import FrontEnd
+    from ringtrue.models.frontend import FrontEnd
     from ringtrue.training.content import ContentUnits
 
 Progress = Callable[[str], None]

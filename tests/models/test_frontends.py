@@ -1,3 +1,4 @@
+import dataclasses
 import struct
 
 import numpy as np
@@ -7,7 +8,9 @@ import transformers
 
 from ringtrue.errors import CheckpointError
 from ringtrue.models.ctranslate2 import read_whisper_encoder
-from ringtrue.models.frontends import LOG_MEL, load_frontend
+from ringtrue.models.frontend import FrontEndChoice
+from ringtrue.models.frontends import LOG_MEL, load_choice, load_frontend
+from ringtrue.models.speaker import convert_speaker_encoder
 from ringtrue.windows import content_frames
 
 
@@ -88,8 +91,10 @@ def test_whisper_is_transformers_whisper(whisper):
     ours = load_frontend(str(folder))
     mel = torch.randn(1, 80, 3000, generator=torch.Generator().manual_seed(1))
     expected = model.encoder(mel, output_hidden_states=True).hidden_states
-    for layer in range(ours.num_layers + 1):
-        assert torch.allclose(ours.encode(mel, layer), expected[layer], atol=1e-5)
+    for last in range(ours.num_layers + 1):
+        layers = ours.encode(mel, last)
+        assert len(layers) == last + 1
+        assert torch.allclose(layers[last], expected[last], atol=1e-5)
 
 
 def test_whisper_log_mel_is_transformers_log_mel(whisper):
@@ -139,11 +144,34 @@ def test_a_recording_longer_than_whisper_knows_is_refused(whisper):
         load_frontend(str(whisper[1]))(torch.zeros(1, 31 * 16_000), 1)
 
 
-@pytest.mark.parametrize("kind", ["wav2vec2", "hubert", "wavlm"])
 @torch.inference_mode()
-def test_self_supervised_encoders_by_folder(tmp_path, kind):
+def test_whisper_in_its_whole_window_is_transformers_whisper_of_a_padded_clip(whisper):
+    model, folder = whisper
+    wave = 0.1 * torch.randn(1, 20_000, generator=torch.Generator().manual_seed(1))
+    mel = transformers.WhisperFeatureExtractor()(
+        wave[0, 200:].numpy(), sampling_rate=16_000, return_tensors="pt"
+    ).input_features
+    expected = model.encoder(mel).last_hidden_state[:, : content_frames(20_000)]
+    whole = load_frontend(str(folder), whole_window=True)
+    assert torch.allclose(whole(wave, 2), expected, atol=2e-3)
+    short = load_frontend(str(folder))
+    assert not torch.allclose(short(wave, 2), expected, atol=2e-3)
+    assert whole.preprocessing != short.preprocessing  # so their cached features are kept apart
+    assert whole.weights_sha256 == short.weights_sha256
+
+
+# XLS-R is wav2vec 2.0 with layer-norm convolutions and normalisation before every block
+STABLE = {"feat_extract_norm": "layer", "do_stable_layer_norm": True, "conv_bias": True}
+
+
+@pytest.mark.parametrize(
+    ("kind", "more"), [("wav2vec2", {}), ("wav2vec2", STABLE), ("hubert", {}), ("wavlm", {})], ids=str
+)
+@torch.inference_mode()
+def test_self_supervised_encoders_by_folder(tmp_path, kind, more):
     config = transformers.AutoConfig.for_model(
         kind,
+        **more,
         hidden_size=32,
         num_hidden_layers=3,
         num_attention_heads=2,
@@ -157,10 +185,31 @@ def test_self_supervised_encoders_by_folder(tmp_path, kind):
     model.save_pretrained(tmp_path)
     ours = load_frontend(str(tmp_path))
     wave = 0.1 * torch.randn(2, 16_000, generator=torch.Generator().manual_seed(1))
-    expected = model(wave, output_hidden_states=True).hidden_states
+    assert ours.preprocessing == {"normalised": bool(more)}
+    heard = (wave - wave.mean(1, keepdim=True)) / wave.std(1, keepdim=True) if more else wave
+    output = model(heard, output_hidden_states=True)
+    expected = [*output.hidden_states[:3], output.last_hidden_state]  # the last after its normalisation
     assert ours.num_layers == 3
-    assert torch.allclose(ours(wave, 2), expected[2], atol=1e-5)
+    for layer in range(4):
+        assert torch.allclose(ours(wave, layer), expected[layer], atol=1e-4)
+    with pytest.raises(CheckpointError, match="it has layers 0 to 3"):
+        ours(wave, 4)
     assert not any(parameter.requires_grad for parameter in ours.parameters())
+
+
+@torch.inference_mode()
+def test_w2v_bert_by_folder(tmp_path):
+    config = transformers.Wav2Vec2BertConfig(
+        hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
+        conv_depthwise_kernel_size=5, output_hidden_size=32, feature_projection_input_dim=160,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    transformers.Wav2Vec2BertModel(config).eval().save_pretrained(tmp_path)
+    ours = load_frontend(str(tmp_path))
+    for samples in (4_000, 16_000, 16_161, 64_000):
+        wave = 0.1 * torch.randn(2, samples, generator=torch.Generator().manual_seed(1))
+        assert ours(wave, 1).shape == (2, content_frames(samples), 32)
+    assert torch.allclose(ours(wave, 2)[1:], ours(wave[1:], 2), atol=1e-4)
 
 
 @pytest.mark.parametrize("samples", [4_000, 4_001, 16_000, 47_999, 48_000, 64_600])
@@ -183,6 +232,95 @@ def test_an_unknown_teacher_says_what_is_accepted(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(CheckpointError, match=r"faster-whisper folder with model\.bin"):
         load_frontend(str(tmp_path / "nothing"))
+
+
+def test_weights_that_could_run_code_are_not_read(whisper, tmp_path):
+    (tmp_path / "config.json").write_text((whisper[1] / "config.json").read_text())
+    torch.save(whisper[0].state_dict(), tmp_path / "pytorch_model.bin")
+    with pytest.raises(CheckpointError, match=r"cannot be loaded.*accepted: a hub name"):
+        load_frontend(str(tmp_path))
+
+
+def test_a_gated_model_says_how_to_get_in(monkeypatch):
+    def refuse(*_, **__):
+        raise OSError("You are trying to access a gated repo.\nMake sure to have access to it.")
+
+    monkeypatch.setattr(transformers.AutoModel, "from_pretrained", refuse)
+    with pytest.raises(CheckpointError, match="is gated: accept its terms.*HF_TOKEN"):
+        load_frontend("someone/secret")
+
+
+def test_only_whisper_has_a_window_to_pad_to():
+    with pytest.raises(CheckpointError, match="no Whisper model"):
+        load_frontend(LOG_MEL, whole_window=True)
+
+
+def test_a_choice_demands_the_weights_that_it_was_made_with(whisper):
+    front_end, choice = load_choice(FrontEndChoice(str(whisper[1]), layer=1))
+    assert (choice.dim, choice.layers, choice.utterance_level) == (128, 1, False)
+    assert choice.weights_sha256 == front_end.weights_sha256
+    with pytest.raises(CheckpointError, match="another model than the one trained with"):
+        load_choice(dataclasses.replace(choice, name=LOG_MEL))
+    with pytest.raises(CheckpointError, match="layers 0 to 2"):
+        load_choice(FrontEndChoice(str(whisper[1]), layer=3))
+
+
+@torch.inference_mode()
+def test_pooled_frames_are_means_of_frames(whisper):
+    wave = 0.1 * torch.randn(2, 16_000, generator=torch.Generator().manual_seed(1))
+    front_end, choice = load_choice(FrontEndChoice(str(whisper[1])))
+    frames = choice.features(front_end, wave)
+    assert frames.shape == (2, 3, 49, 128)
+    pooled = dataclasses.replace(choice, pool=4).features(front_end, wave)
+    assert pooled.shape == (2, 3, 13, 128)
+    assert torch.allclose(pooled[:, :, 3], frames[:, :, 12:16].mean(2), atol=1e-5)
+    assert torch.allclose(pooled[:, :, 12], frames[:, :, 48], atol=1e-5)  # the rest is not thinned out
+
+
+@pytest.fixture
+def d_vector(tmp_path):
+    torch.manual_seed(0)
+    lstm, linear = torch.nn.LSTM(40, 16, 3), torch.nn.Linear(16, 24)
+    state = {f"lstm.{name}": value for name, value in lstm.state_dict().items()}
+    state |= {f"linear.{name}": value for name, value in linear.state_dict().items()}
+    torch.save(
+        {"step": 1, "model_state": {**state, "similarity_bias": torch.zeros(1)}}, tmp_path / "pretrained.pt"
+    )
+    return convert_speaker_encoder(tmp_path / "pretrained.pt", tmp_path / "d-vector", "a test")
+
+
+@torch.inference_mode()
+def test_a_speaker_encoder_gives_one_vector_a_clip(d_vector):
+    front_end, choice = load_choice(FrontEndChoice(str(d_vector), layer=0, pool=4))
+    assert choice.utterance_level
+    for samples in (1_000, 16_000, 64_000):
+        wave = 0.1 * torch.randn(3, samples, generator=torch.Generator().manual_seed(1))
+        voices = choice.features(front_end, wave)
+        assert voices.shape == (3, 1, 1, 24)
+        assert torch.allclose(voices.norm(dim=3), torch.ones(3, 1, 1), atol=1e-5)
+        assert torch.allclose(voices[1:2], choice.features(front_end, wave[1:2]), atol=1e-5)
+    assert torch.isfinite(front_end(torch.zeros(1, 8_000), 0)).all()
+
+
+@torch.inference_mode()
+def test_a_speaker_encoder_averages_pieces_of_1_6_s(d_vector):
+    front_end = load_frontend(str(d_vector))
+    one = 0.1 * torch.randn(1, 160 * 160, generator=torch.Generator().manual_seed(1))
+    mel = torch.einsum(
+        "fk,bkl->blf",
+        front_end.bank,
+        torch.stft(one, 400, 160, window=torch.hann_window(400), return_complex=True).abs() ** 2,
+    )
+    assert mel.shape[1] == 161  # one piece of 160 fits
+    _, (states, _) = front_end.lstm(mel[:, :160])
+    expected = torch.relu(front_end.linear(states[-1]))
+    assert torch.allclose(front_end(one, 0)[:, 0], expected / expected.norm(), atol=1e-5)
+
+
+def test_a_checkpoint_that_is_no_d_vector_is_refused(tmp_path):
+    torch.save({"model_state": {"x": torch.zeros(1)}}, tmp_path / "x.pt")
+    with pytest.raises(CheckpointError, match="no d-vector checkpoint"):
+        convert_speaker_encoder(tmp_path / "x.pt", tmp_path / "y", "a test")
 
 
 def test_a_text_model_is_no_teacher(tmp_path):

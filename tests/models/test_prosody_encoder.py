@@ -6,19 +6,32 @@ import pytest
 import torch
 
 from ringtrue.errors import CheckpointError
+from ringtrue.models.frontends import LOG_MEL, load_frontend
+from ringtrue.models.mio import FUSIONS
 from ringtrue.models.registry import MODELS, create
 from ringtrue.windows import content_frames
 
+LOG_MEL_SHA256 = load_frontend(LOG_MEL).weights_sha256
+FRAMES = {"name": LOG_MEL, "layer": 0, "dim": 200, "layers": 1, "weights_sha256": LOG_MEL_SHA256}
 VARIANTS = [
-    {"trunk": trunk, "size": size, "front_end": front_end}
-    for trunk, (size, front_end) in itertools.product(
-        ("tcn", "resnet"), [("XS", "dual"), ("S", "mel"), ("M", "lfb")]
-    )
+    *(
+        ("prosody_encoder", {"trunk": trunk, "size": size, "front_end": front_end})
+        for trunk, (size, front_end) in itertools.product(
+            ("tcn", "resnet"), [("XS", "dual"), ("S", "mel"), ("M", "lfb")]
+        )
+    ),
+    *(("mio", {"front_ends": [FRAMES, {**FRAMES, "pool": 3}], "fusion": fusion}) for fusion in FUSIONS),
+    ("mio", {"front_ends": [{**FRAMES, "layer": "all"}], "fusion": "concat"}),
+    ("mio", {"front_ends": [FRAMES] * 3, "fusion": "outer"}),
 ]
 BUDGET = {"XS": 100_000, "S": 280_000, "M": 500_000}
 
 
-@pytest.fixture(params=[(name, variant) for name in MODELS for variant in VARIANTS], ids=str)
+def test_every_registered_model_is_held_to_the_contract():
+    assert {name for name, _ in VARIANTS} == set(MODELS)
+
+
+@pytest.fixture(params=VARIANTS, ids=str)
 def model(request):
     name, arguments = request.param
     torch.manual_seed(0)

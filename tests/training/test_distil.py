@@ -7,7 +7,7 @@ import torch
 from ringtrue.data.trials import Trial
 from ringtrue.errors import ConfigError, CorpusError
 from ringtrue.evaluation.metrics import eer
-from ringtrue.models.frontends import FrontEnd
+from ringtrue.models.frontend import FrontEnd
 from ringtrue.training.content import ContentUnits
 from ringtrue.training.distil import teach
 from ringtrue.training.losses import distillation_loss

@@ -174,5 +174,9 @@ def _in_words(verdict: Verdict) -> str:
             for s in verdict.segments
             if s.llr is not None
         ]
+    if verdict.source:
+        from ringtrue.inference.source import in_words
+
+        lines.append(f"  source: {in_words(verdict.source)}")
     lines += [f"  note: {warning}" for warning in verdict.warnings]
     return "\n".join(lines)

@@ -6,7 +6,7 @@ import contextlib
 import json
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -57,11 +57,12 @@ def export_onnx(
         MissingExtraError: torch or onnx is absent.
     """
     torch = require("torch", "train")
-    onnx = require("onnx", "train")
-    require("onnxscript", "train")
-    from ringtrue.inference.fold import folded
-
     built, card = checkpoint.load(source)
+    if card.architecture != "prosody_encoder":
+        raise CheckpointError(
+            f"{source} holds a {card.architecture}, whose front ends are not part of it and do not run without torch; "
+            "only a prosody_encoder is exported"
+        )
 
     class Detector(torch.nn.Module):  # type: ignore[misc, name-defined]
         """Both heads in one pass, so that the timeline costs nothing extra."""
@@ -73,31 +74,66 @@ def export_onnx(
         def forward(self, wave):  # type: ignore[no-untyped-def]
             return self.model.judge(wave)
 
-    model: Any = folded(built)
-    model.features.for_onnx = True
-    example = torch.zeros(2, 16_000)
+    header = {
+        "format": FORMAT,
+        **asdict(card),
+        "checkpoint_sha256": sha256_file(source),
+        "precision": "fp32",
+        "preprocessing": PREPROCESSING,
+    }
+    metadata = {METADATA_KEY: json.dumps(header, sort_keys=True)}
+    return write_graph(Detector(built), ("logits", "frame_logits"), metadata, target, speech=speech)
+
+
+def write_graph(
+    graph: Any,
+    outputs: Sequence[str],
+    metadata: Mapping[str, str],
+    target: str | Path,
+    *,
+    speech: NDArray[np.float32] | None = None,
+) -> Path:
+    """Write a network that hears waves as ONNX, refused unless ONNX Runtime gives what torch gives.
+
+    Args:
+        graph: A torch module: waves `(B, T)` in, one tensor for each of `outputs` out.
+        outputs: Names of the outputs.
+        metadata: What the file says of itself.
+        target: The ``.onnx`` file to write.
+        speech: As for `export_onnx`.
+
+    Returns:
+        The target.
+
+    Raises:
+        CheckpointError: ONNX Runtime's outputs differ from torch's.
+        MissingExtraError: torch or onnx is absent.
+    """
+    torch = require("torch", "train")
+    onnx = require("onnx", "train")
+    require("onnxscript", "train")
+    from ringtrue.inference.fold import folded
+    from ringtrue.models.features import LogFilterbank
+
+    lean = folded(graph.eval())
+    for module in lean.modules():
+        if isinstance(module, LogFilterbank):
+            module.for_onnx = True
     shapes = ({0: torch.export.Dim("batch"), 1: torch.export.Dim("samples", min=1_000)},)
     with _quiet(), atomic_path(target) as temporary:
         program = torch.onnx.export(
-            Detector(model).eval(),
-            (example,),
+            lean,
+            (torch.zeros(2, 16_000),),
             dynamo=True,
             dynamic_shapes=shapes,
             verbose=False,
             input_names=["wave"],
-            output_names=["logits", "frame_logits"],
+            output_names=list(outputs),
         )
         proto = _without_traces(program.model_proto)
-        header = {
-            "format": FORMAT,
-            **asdict(card),
-            "checkpoint_sha256": sha256_file(source),
-            "precision": "fp32",
-            "preprocessing": PREPROCESSING,
-        }
-        onnx.helper.set_model_props(proto, {METADATA_KEY: json.dumps(header, sort_keys=True)})
+        onnx.helper.set_model_props(proto, dict(metadata))
         onnx.save(proto, str(temporary))
-        _compare(torch, Detector(built).eval(), temporary, speech)
+        _compare(torch, graph, outputs, temporary, speech)
     return Path(target)
 
 
@@ -130,7 +166,9 @@ def _without_traces(proto: Any) -> Any:
     return proto
 
 
-def _compare(torch, graph, path: Path, speech: NDArray[np.float32] | None) -> None:  # type: ignore[no-untyped-def]
+def _compare(  # type: ignore[no-untyped-def]
+    torch, graph, outputs: Sequence[str], path: Path, speech: NDArray[np.float32] | None
+) -> None:
     """Refuse a graph whose outputs are not torch's, on noise of several lengths and levels and on real speech."""
     session = open_session(path, threads=1)
     rng = np.random.default_rng(0)
@@ -143,9 +181,7 @@ def _compare(torch, graph, path: Path, speech: NDArray[np.float32] | None) -> No
     for wave in waves:
         with torch.inference_mode():
             expected = graph(torch.from_numpy(np.ascontiguousarray(wave)))
-        for name, ours, theirs in zip(
-            ("logits", "frame_logits"), session.run(None, {"wave": wave}), expected, strict=True
-        ):
+        for name, ours, theirs in zip(outputs, session.run(None, {"wave": wave}), expected, strict=True):
             error = float(np.abs(ours - theirs.numpy()).max())
             if not error <= TOLERANCE:
                 raise CheckpointError(

@@ -9,6 +9,7 @@ from importlib.resources import files
 from string import Template
 
 from ringtrue.inference.batch import Outcome
+from ringtrue.inference.source import in_words
 from ringtrue.inference.verdict import Verdict
 
 MOST_IN_DETAIL = 200  # recordings with a picture of their own; a table lists all of them
@@ -131,7 +132,7 @@ def _detail(place: int, verdict: Verdict) -> str:
         ("decided at", _operating_point(verdict)),
     ]
     if verdict.source:
-        facts.insert(0, ("source", ", ".join(f"{key}: {value}" for key, value in verdict.source.items())))
+        facts.insert(0, ("source", in_words(verdict.source)))
     lines = "".join(f"<dt>{name}</dt><dd>{escape(str(value))}</dd>" for name, value in facts)
     warnings = "".join(f"<li>{escape(warning)}</li>" for warning in verdict.warnings)
     return (

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import asdict, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +18,14 @@ from ringtrue.files import cache_dir, sha256_file
 from ringtrue.inference.evidence import Evidence
 from ringtrue.inference.judge import Judge
 from ringtrue.inference.session import open_session, read_card
+from ringtrue.inference.source import Tracer
 from ringtrue.inference.verdict import Verdict
 from ringtrue.windows import Windows
 
 if TYPE_CHECKING:
     from ringtrue.inference.stream import Stream
+
+_SUSPECTS = 4  # windows that a source is looked for in
 
 
 class Detector:
@@ -98,7 +103,15 @@ class Detector:
                 hearing.push(block)
             info, warnings = stream.info, stream.warnings
         starts, scores = hearing.scores()
-        return self.judge.verdict(info, hearing.evidence, starts, scores, warnings)
+        verdict = self.judge.verdict(info, hearing.evidence, starts, scores, warnings)
+        if verdict.decision != "spoof" or self._tracer is None:
+            return verdict
+        return replace(verdict, source=asdict(self._tracer.trace(hearing.suspects())))
+
+    @cached_property
+    def _tracer(self) -> Tracer | None:
+        """The installed tracer, loaded when the first recording is judged spoof."""
+        return Tracer.installed()
 
     def stream(
         self,
@@ -147,6 +160,7 @@ class Hearing:
         self._windows = Windows()
         self._starts: list[int] = []
         self._scores: list[float] = []
+        self._suspects: list[tuple[float, NDArray[np.float32]]] = []
 
     def push(self, block: NDArray[np.float32]) -> None:
         """Take the next samples.
@@ -170,8 +184,14 @@ class Hearing:
             starts, scores = [*starts, last[0]], [*scores, self._score_one(last[1])]
         return np.array(starts, np.int64), np.array(scores)
 
+    def suspects(self) -> list[NDArray[np.float32]]:
+        """Give the windows that sound most like a machine, a few at most: where a source is to be looked for."""
+        return [window for _, window in self._suspects]
+
     def _score_one(self, window: NDArray[np.float32]) -> float:
-        return float(self._score(window[np.newaxis])[0])
+        score = float(self._score(window[np.newaxis])[0])
+        self._suspects = sorted([*self._suspects, (score, window)], key=lambda pair: pair[0])[:_SUSPECTS]
+        return score
 
 
 def check(source: Source, model: str | Path | None = None) -> Verdict:

@@ -9,8 +9,8 @@ from ringtrue.errors import CheckpointError
 if TYPE_CHECKING:
     from torch import nn
 
-MODELS = ("prosody_encoder",)
-"""Registered architectures. Adding one is a file in this folder, a name here and a line in `create`."""
+MODELS = ("prosody_encoder", "mio")
+"""Registered architectures. Adding one is a file in this folder, a name here and a line in `_class_of`."""
 
 
 def create(name: str, **arguments: Any) -> nn.Module:
@@ -31,9 +31,17 @@ def create(name: str, **arguments: Any) -> nn.Module:
     """
     if name not in MODELS:
         raise CheckpointError(f"no model named {name!r}; registered: {', '.join(MODELS)}")
-    from ringtrue.models.prosody_encoder import ProsodyEncoder
-
     try:
-        return ProsodyEncoder(**arguments)
+        return _class_of(name)(**arguments)
     except (TypeError, KeyError) as error:
         raise CheckpointError(f"model {name!r} does not take {arguments}: {error}") from error
+
+
+def _class_of(name: str) -> type[nn.Module]:
+    if name == "mio":
+        from ringtrue.models.mio import MiO
+
+        return MiO
+    from ringtrue.models.prosody_encoder import ProsodyEncoder
+
+    return ProsodyEncoder

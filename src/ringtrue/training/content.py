@@ -19,7 +19,7 @@ from torch import Tensor
 from ringtrue.data.trials import Trial, fingerprint
 from ringtrue.errors import CheckpointError, ConfigError, CorpusError, require
 from ringtrue.files import stable_int, write_json
-from ringtrue.models.frontends import FrontEnd
+from ringtrue.models.frontend import FrontEnd
 from ringtrue.tensors import load_tensors, save_tensors
 from ringtrue.windows import CONTENT_FRAME, CONTENT_STRIDE, content_frames
 

