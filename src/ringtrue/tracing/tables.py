@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ringtrue.data import surface
+from ringtrue.data.surface import measure
 from ringtrue.data.corpora import load_corpus, load_samples
 from ringtrue.files import write_text
 from ringtrue.models.mio import Fusion, MiO
@@ -50,7 +50,7 @@ def corpus_table(
     """
     stage_1 = load_frozen_mio_model(train_and_save_mio_model(settings, progress))
     task = corpus_task(settings, attribute, progress)
-    surface = surface.measure(task.clips.trials, load_samples)
+    surface = measure(task.clips.trials, load_samples)
     methods = all_methods(task.clips, surface, stage_1, settings, fusions)
     return table([task], methods, attribute, task.clips.trials[0].corpus, settings.seed, progress)
 
