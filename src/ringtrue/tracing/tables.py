@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ringtrue.data.surface import measure
 from ringtrue.data.corpora import load_corpus, load_samples
+from ringtrue.data.surface import measure
 from ringtrue.files import write_text
 from ringtrue.models.mio import Fusion, MiO
 from ringtrue.tracing.attributes import attribute_named, labelled
