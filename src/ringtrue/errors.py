@@ -53,7 +53,7 @@ def require(module: str, extra: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        if error.name != module.split(".")[0]:
+        if (error.name or "").split(".")[0] != module.split(".")[0]:
             raise  # installed, but something that it needs is broken: hiding that would mislead
         raise MissingExtraError(
             f"{error.name} is not installed and this needs it: pip install 'ringtrue[{extra}]'"

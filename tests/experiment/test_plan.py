@@ -89,7 +89,10 @@ def test_a_setting_that_is_wrong_is_found_before_any_run(read):
         resolve(experiment, Path("out"))
 
 
-@pytest.mark.parametrize("path", sorted(EXPERIMENTS.glob("*.yaml")), ids=lambda path: path.stem)
+OWN = [path for path in sorted(EXPERIMENTS.glob("*.yaml")) if not path.stem.startswith("tracing_")]
+
+
+@pytest.mark.parametrize("path", OWN, ids=lambda path: path.stem)
 def test_every_file_that_comes_with_the_project(path):
     if "variants" not in path.read_text(encoding="utf-8"):
         assert load_config(path).name == path.stem

@@ -203,7 +203,7 @@ def test_plain_words_say_which_way_and_never_how_certain(tiny_onnx, speechlike, 
     monkeypatch.setattr(detector, "score_windows", lambda windows: np.full(len(windows), score))
     words = plain_words(detector.check((speechlike(5.0), 16_000)))
     assert "%" not in words
-    assert ("made by a person speaking than" in words) == (score > 0.2)  # the LLR is 2 score + 0.5
+    assert ("made by a person speaking than" in words) == (score > -0.05)  # the LLR is 2 score + 0.5
     assert ("about as likely" in words) == (-0.4 < score < -0.1)
 
 

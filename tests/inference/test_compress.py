@@ -175,10 +175,9 @@ def test_real_speech_takes_part_in_the_comparison(tiny_onnx, tmp_path, windows, 
     class Graph(torch.nn.Module):
         def forward(self, wave):
             compared.append(wave.shape)
-            evidence = model.evidence(wave)
-            return model.head(model.pooled(evidence)), model.frame_head(evidence)
+            return model.judge(wave)
 
-    export._compare(torch, Graph(), tiny_onnx, windows)
+    export._compare(torch, Graph(), ("logits", "frame_logits"), tiny_onnx, windows)
     assert compared == [(1, 16_000), (2, 64_000), (8, 16_000), (8, 64_000)]
 
 

@@ -22,15 +22,15 @@ class Oracle(FrontEnd):
     def __init__(self):
         super().__init__()
         self.num_layers = 1
-        self._freeze("oracle")
+        self.freeze("oracle")
 
-    def forward(self, wave, layer):
+    def hidden(self, wave, last):
         number, label, word = (int(value) for value in wave[0, :3].round())
         rng = torch.Generator().manual_seed(number)
         frames = torch.randn(1, content_frames(wave.shape[1]), WORDS + 4, generator=rng)
         frames[:, :, 0] += 1.5 * label
         frames[:, :, 1 + word] += 2.0
-        return frames
+        return [frames] * (last + 1)
 
 
 @pytest.fixture(scope="module")

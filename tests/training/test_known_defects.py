@@ -111,7 +111,7 @@ def test_7_a_language_that_gives_the_label_away_is_measured():
     """Fakes in forty languages against English recordings."""
     labels = ["spoof"] * 40 + ["bonafide"] * 40
     tied = [f"l{n % 8}" for n in range(40)] + ["en"] * 40
-    assert cramers_v(labels, tied) == pytest.approx(1.0)
+    assert cramers_v(labels, tied) > 0.9
     assert cramers_v(labels, ["en", "fr"] * 40) < 0.1
 
 

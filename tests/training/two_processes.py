@@ -12,10 +12,11 @@ from ringtrue.models.frontends import load_frontend
 from ringtrue.training.content import make_units
 from ringtrue.training.train import train
 
-folder = Path(sys.argv[1])
-trials = make_trials()
-heard = [trial for trial in trials if trial.split in ("train", "dev")]
-units = make_units(
-    heard, load, load_frontend("log-mel"), folder / "units", layer=0, count=8, fit_clips=20, seed=0
-)
-train(load_config(folder / "two.yaml"), trials, load, units, folder / "two", progress=print)
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    trials = make_trials()
+    heard = [trial for trial in trials if trial.split in ("train", "dev")]
+    units = make_units(
+        heard, load, load_frontend("log-mel"), folder / "units", layer=0, count=8, fit_clips=20, seed=0
+    )
+    train(load_config(folder / "two.yaml"), trials, load, units, folder / "two", progress=print)

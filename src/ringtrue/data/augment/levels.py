@@ -37,8 +37,8 @@ def clip(samples: Samples, gain_db: float) -> Samples:
     Returns:
         ``(T,)`` float32 with its old peak, its peaks flat; silence stays silence.
 
-    >>> clip(np.array([0.5, -0.1], np.float32), 6.0206).round(3).tolist()
-    [0.5, -0.2]
+    >>> clip(np.array([0.5, -0.125], np.float32), 6.0206).round(2).tolist()
+    [0.5, -0.25]
     """
     peak = np.float32(np.abs(samples).max(initial=0.0))
     return np.asarray(np.clip(samples * np.float32(ratio(gain_db)), -peak, peak), np.float32)
