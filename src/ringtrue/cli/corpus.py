@@ -84,7 +84,7 @@ def _corpus_describe(options: argparse.Namespace) -> int:
 
 
 def _corpus_audit(options: argparse.Namespace) -> int:
-    from ringtrue.pipeline import audit_corpus
+    from ringtrue.auditing import audit_corpus
 
     print("\n".join(audit_corpus(options.corpus, say, options.matched)))
     return OK

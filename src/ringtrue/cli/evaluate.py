@@ -69,10 +69,11 @@ def add(command: Command) -> None:
 
 
 def _score(options: argparse.Namespace) -> int:
+    from ringtrue.auditing import audit_line
     from ringtrue.data.corpora import load_corpus
     from ringtrue.data.trials import leaks
     from ringtrue.inference.runtime import Detector
-    from ringtrue.pipeline import CONTENT_BLIND, audit_line, content_blind_scores, score_split, screen
+    from ringtrue.pipeline import CONTENT_BLIND, content_blind_scores, score_split, screen
 
     trials = load_corpus(options.corpus, say)
     judged = [trial for trial in trials if trial.split in options.split.split(",")]

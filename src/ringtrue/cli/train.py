@@ -36,9 +36,10 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
+    from ringtrue.auditing import audit_line
     from ringtrue.config import load_config
     from ringtrue.data.corpora import load_corpus
-    from ringtrue.pipeline import audit_line, prepare_units, screen, train_and_export
+    from ringtrue.pipeline import prepare_units, screen, train_and_export
 
     config = load_config(options.config, options.set)
     config = config.smoke() if options.smoke else config
