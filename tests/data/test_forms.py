@@ -63,5 +63,5 @@ def test_the_order_of_the_corpus_does_not_matter():
 def test_what_cannot_be_made_is_said(form):
     with pytest.raises(CorpusError, match="1 language"):
         form(corpus({"cs": 60}))
-    with pytest.raises(CorpusError, match="5 clips of a label"):
+    with pytest.raises(CorpusError, match="5 people's clips"):
         form(corpus({"cs": 60, "fr": 5}))

@@ -85,6 +85,14 @@ CORPORA: dict[str, Corpus] = {
         ("form",),
         is_local=False,
     ),
+    "starter-paired": Corpus(
+        "starter-full, and every training recording copied by each of three vocoders: 3,500 training pairs",
+        "the same; a quarter of an hour more",
+        "built here from distribution packages",
+        _starter("paired"),
+        ("form",),
+        is_local=False,
+    ),
     "mlaad": Corpus(
         "machine speech of up to 140 systems in 51 languages; pair it with m-ailabs or librispeech",
         "FOLDER/fake/<language>/<model>/*.wav and meta.csv, versions 1 to 9",
