@@ -1,9 +1,9 @@
 """A corpus with copy-synthesis -> the same corpus with another training side: matched, or confounded on purpose.
 
-Two training sets of as many recordings that differ in one thing. In the matched form every recording is there with the
-copies of itself, so that words, voice, language and channel say nothing of the label. In the confounded form people speak some
-languages and machines the others, as where fakes of forty languages meet English recordings. What a method is worth
-under each says whether it or the data does the work. Nothing but the train split is changed.
+Two training sets of as many recordings that differ in one thing. In the matched form every recording is there with
+the copies of itself, so that words, voice, language and channel say nothing of the label. In the confounded form people
+speak some languages and machines the others, as where fakes of forty languages meet English recordings. What a method
+is worth under each says whether it or the data does the work. Nothing but the train split is changed.
 """
 
 from __future__ import annotations

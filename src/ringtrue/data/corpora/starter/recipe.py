@@ -181,7 +181,7 @@ _FULL = Recipe(
     ),
 )
 
-# Every training recording by every vocoder of training: from 200 copies each, a small detector learns the copies by heart.
+# Every training recording by every vocoder of training: 200 copies of each are learnt by heart.
 _PAIRED = replace(
     _FULL, copies=tuple(replace(row, count=1_200) if row.split == "train" else row for row in _FULL.copies)
 )
