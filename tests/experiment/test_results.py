@@ -14,8 +14,9 @@ from ringtrue.evaluation.scores import Scores, write_scores
 from ringtrue.evaluation.table import FLOOR
 from ringtrue.experiment.plan import Experiment, resolve
 from ringtrue.experiment.report import write_results
-from ringtrue.experiment.results import figures_table, gather, judge, main_table
+from ringtrue.experiment.results import figures_table, gather, main_table
 from ringtrue.experiment.runs import _done, scores_path
+from ringtrue.experiment.verdicts import judge
 from ringtrue.files import write_json
 
 SHIFTS = {"base": 1.0, "small": 1.02, "good": 2.4, "worse": 0.4}

@@ -21,15 +21,8 @@ from ringtrue.evaluation.scores import Scores
 from ringtrue.evaluation.table import FLOOR, Table
 from ringtrue.experiment.pictures import scatter, sweep
 from ringtrue.experiment.plan import Run
-from ringtrue.experiment.results import (
-    Place,
-    Results,
-    Verdict,
-    contrast_cell,
-    figures_table,
-    judge,
-    main_table,
-)
+from ringtrue.experiment.results import Place, Results, contrast_cell, figures_table, main_table
+from ringtrue.experiment.verdicts import Verdict, judge
 from ringtrue.files import stable_int, write_text
 
 _WHAT = ("experiment", "corpus", "test", "variant", "seeds", "bonafide_trials", "spoof_trials")
