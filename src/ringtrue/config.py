@@ -129,6 +129,7 @@ class RunConfig(_Strict):
 
     name: str = Field("baseline", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     seed: int = Field(0, ge=0)
+    corpus: str | None = None  # what it is trained on, unless the command says otherwise
     model: ModelConfig = ModelConfig()
     content: ContentConfig = ContentConfig()
     adversary: AdversaryConfig = AdversaryConfig()

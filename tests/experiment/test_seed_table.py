@@ -87,3 +87,28 @@ def test_what_would_be_run(experiment, tmp_path, capsys):
     out = capsys.readouterr().out
     assert out.count("to do") == 5
     assert not (tmp_path / "out").exists()
+
+
+def test_one_model_of_it(replicas, teacher, monkeypatch, tmp_path, capsys):
+    """`ringtrue train` on the file alone: the corpora come from it and from the environment."""
+    monkeypatch.setenv("RINGTRUE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("MLAAD", str(replicas / "MLAAD"))
+    monkeypatch.delenv("LIBRISPEECH", raising=False)
+    settings = [word for setting in (*SMALL, f"content.teacher={teacher}") for word in ("--set", setting)]
+    words = [
+        "train",
+        str(EXPERIMENTS / "seed_mlaad_librispeech.yaml"),
+        "--out",
+        str(tmp_path / "run"),
+        *settings,
+    ]
+    assert cli.main(words) == 2
+    assert "needs LIBRISPEECH: set the environment variable" in capsys.readouterr().err
+    monkeypatch.setenv("LIBRISPEECH", str(replicas / "LibriSpeech"))
+    assert cli.main(words) == 0
+    assert (tmp_path / "run" / "prosody_encoder_best.safetensors").exists()
+
+
+def test_a_configuration_without_a_corpus(capsys):
+    assert cli.main(["train", "baseline"]) == 2
+    assert "baseline names no corpus: give --corpus" in capsys.readouterr().err

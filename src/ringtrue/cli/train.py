@@ -21,7 +21,9 @@ def add(command: Command) -> None:
 
     train = command("train", _train, "Train one model, or go on with a run.")
     train.add_argument("config", help="a YAML file or a recipe that comes with the package (baseline, hero)")
-    train.add_argument("--corpus", required=True, help="a corpus name, a manifest or a folder")
+    train.add_argument(
+        "--corpus", help="a corpus name, a manifest or a folder (what the configuration says, if it does)"
+    )
     train.add_argument("--out", type=Path, help="run folder (runs/NAME)")
     train.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one value")
     train.add_argument("--smoke", action="store_true", help="two epochs of 100 steps, a short validation")
@@ -39,13 +41,20 @@ def _train(options: argparse.Namespace) -> int:
     from ringtrue.auditing import audit_line
     from ringtrue.config import load_config
     from ringtrue.data.corpora import load_corpus
+    from ringtrue.errors import ConfigError
+    from ringtrue.experiment.plan import fill
     from ringtrue.pipeline import prepare_units, screen, train_and_export
 
     config = load_config(options.config, options.set)
     config = config.smoke() if options.smoke else config
+    corpus = options.corpus or config.corpus
+    if corpus is None:
+        raise ConfigError(
+            f"{options.config} names no corpus: give --corpus; `ringtrue corpus list` shows what there is"
+        )
     # Of the processes that torchrun starts, the first one speaks.
     tell = say if os.environ.get("RANK", "0") == "0" else _say_nothing
-    trials = screen(load_corpus(options.corpus, tell), tell)
+    trials = screen(load_corpus(fill(corpus, {}), tell), tell)
     tell(audit_line([trial for trial in trials if trial.split == "train"], tell))
     units = prepare_units(config.content, trials, tell)
     exported = train_and_export(config, trials, units, options.out or Path("runs") / config.name, tell)
