@@ -33,6 +33,7 @@ class Corpus(_Strict):
     """What is trained on. ``${NAME}`` in a source is an environment variable, or ``--set NAME=...``."""
 
     source: str
+    change: dict[str, Any] = {}  # settings of every run on it, before those of the variant
 
 
 class TrialSet(_Strict):
@@ -200,20 +201,23 @@ def resolve(
     Raises:
         ConfigError: A recipe is unknown, or a setting is wrong.
     """
-    configs = {}
-    for name, variant in experiment.variants.items():
-        changes = [*_flatten(experiment.defaults), *_flatten(variant.change)]
-        config = load_config(variant.recipe, changes)
-        small = list(_difference(config.model_dump(), config.smoke().model_dump())) if smoke else []
-        for seed in experiment.seeds:
-            last = [*small, *overrides, f"name={json.dumps(name)}", f"seed={seed}"]
-            configs[name, seed] = load_config(variant.recipe, [*changes, *last])
-    return [
-        Run(corpus, name, seed, config, out / "runs" / corpus / name / f"seed-{seed}")
-        for corpus in experiment.corpora
-        for (name, seed), config in sorted(configs.items(), key=lambda item: item[0][1])
-        if name in experiment.trained_on(corpus)
-    ]
+    runs = []
+    for corpus, trained_on in experiment.corpora.items():
+        configs = {}
+        for name in experiment.trained_on(corpus):
+            variant = experiment.variants[name]
+            shared = [*_flatten(experiment.defaults), *_flatten(trained_on.change)]
+            changes = [*shared, *_flatten(variant.change)]
+            config = load_config(variant.recipe, changes)
+            small = list(_difference(config.model_dump(), config.smoke().model_dump())) if smoke else []
+            for seed in experiment.seeds:
+                last = [*small, *overrides, f"name={json.dumps(name)}", f"seed={seed}"]
+                configs[name, seed] = load_config(variant.recipe, [*changes, *last])
+        runs += [
+            Run(corpus, name, seed, config, out / "runs" / corpus / name / f"seed-{seed}")
+            for (name, seed), config in sorted(configs.items(), key=lambda item: item[0][1])
+        ]
+    return runs
 
 
 def fill(source: str, variables: Mapping[str, str]) -> str:
