@@ -1,26 +1,28 @@
 """A corpus with copy-synthesis -> the same corpus with another training side: matched, or confounded on purpose.
 
-Two training sets of as many recordings that differ in one thing. In the matched form every recording is there with
-the copies of itself, so that words, voice, language and channel say nothing of the label. In the confounded form people
-speak some languages and machines the others, as where fakes of forty languages meet English recordings. What a method
-is worth under each says whether it or the data does the work. Nothing but the train split is changed.
+Two training sets of as many recordings that differ in one thing. In the matched form every person's recording is there
+with the copies of itself, and synthesisers speak the same languages, so that language says next to nothing of the
+label, and of a recording and its copies words, voice and channel say nothing. In the confounded form people speak some
+languages and machines the others, as where fakes of forty languages meet English recordings. What a method is worth
+under each says whether it or the data does the work. Nothing but the train split is changed.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from ringtrue.data.trials import Trial
 from ringtrue.errors import CorpusError
 from ringtrue.files import stable_int
 
+_Item = TypeVar("_Item", Trial, "_Family")
 _FEWEST = 20  # recordings below which nothing can be learnt
 
 
 def matched(trials: Sequence[Trial]) -> list[Trial]:
-    """Keep training recordings and the copy-synthesis that was made of them, as many people as `confounded` has.
+    """Keep training recordings with the copies of them, and synthesisers, as many of each as `confounded` has.
 
     Args:
         trials: The corpus.
@@ -32,13 +34,19 @@ def matched(trials: Sequence[Trial]) -> list[Trial]:
         CorpusError: There are too few copies, or the confounded form cannot be made.
     """
     families = _families(trials)
-    count = len(_confounded_sides(families)[0])
-    chosen = _some(families, count)
-    return [*_others(trials), *(trial for family in chosen for trial in (family.human, *family.copies))]
+    people, _, tongues = _confounded_sides(families)
+    chosen = _some(families, len(people))
+    spoken = _spoken(trials)
+    read = _some(spoken, sum(trial.language in tongues for trial in spoken))
+    return [
+        *_others(trials),
+        *(trial for family in chosen for trial in (family.human, *family.copies)),
+        *read,
+    ]
 
 
 def confounded(trials: Sequence[Trial]) -> list[Trial]:
-    """Keep people of some languages and copies of people of the others.
+    """Keep people of some languages, and copies of people and synthesisers of the others.
 
     Args:
         trials: The corpus.
@@ -49,8 +57,9 @@ def confounded(trials: Sequence[Trial]) -> list[Trial]:
     Raises:
         CorpusError: There are copies of one language only, or too few.
     """
-    people, copied = _confounded_sides(_families(trials))
+    people, copied, tongues = _confounded_sides(_families(trials))
     machines = [copy for family in copied for copy in family.copies]
+    machines += [trial for trial in _spoken(trials) if trial.language in tongues]
     return [*_others(trials), *(family.human for family in people), *machines]
 
 
@@ -64,6 +73,10 @@ class _Family(NamedTuple):
     human: Trial
     copies: tuple[Trial, ...]
 
+    @property
+    def id(self) -> str:
+        return self.human.id
+
 
 def _families(trials: Sequence[Trial]) -> list[_Family]:
     heard = sorted((trial for trial in trials if trial.split == "train"), key=lambda trial: trial.id)
@@ -76,8 +89,18 @@ def _families(trials: Sequence[Trial]) -> list[_Family]:
     return [_Family(human, tuple(copies[human.id])) for human in people if human.id in copies]
 
 
-def _confounded_sides(families: Sequence[_Family]) -> tuple[list[_Family], list[_Family]]:
-    """Deal languages out, the largest first, to people and machines in turn; then take as many families of each."""
+def _spoken(trials: Sequence[Trial]) -> list[Trial]:
+    """List what synthesisers read in the training split: machine speech that copies nobody."""
+    heard = [trial for trial in trials if trial.split == "train" and not trial.is_bonafide]
+    return [trial for trial in heard if not trial.source_utterance]
+
+
+def _confounded_sides(families: Sequence[_Family]) -> tuple[list[_Family], list[_Family], set[str]]:
+    """Deal languages out, the largest first, to people and machines in turn; then take as many families of each.
+
+    Returns:
+        The people's families, the machines', and the machines' languages.
+    """
     spoken = Counter(family.human.language for family in families)
     dealt = sorted(spoken, key=lambda language: (-spoken[language], language))
     if len(dealt) < 2:
@@ -92,12 +115,12 @@ def _confounded_sides(families: Sequence[_Family]) -> tuple[list[_Family], list[
         raise CorpusError(
             f"{count} people's clips are left in the confounded form; at least {_FEWEST} are needed"
         )
-    return _some(people, count), _some(copied, count)
+    return _some(people, count), _some(copied, count), set(dealt[1::2])
 
 
-def _some(families: Sequence[_Family], count: int) -> list[_Family]:
+def _some(items: Sequence[_Item], count: int) -> list[_Item]:
     """Take so many, always the same."""
-    return sorted(families, key=lambda family: stable_int("form", family.human.id))[:count]
+    return sorted(items, key=lambda item: stable_int("form", item.id))[:count]
 
 
 def _others(trials: Sequence[Trial]) -> list[Trial]:
