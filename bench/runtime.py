@@ -152,7 +152,7 @@ def main() -> None:
         f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {platform.python_version()}"
     )
     held = {k: (figures[k] >= b) if k in AT_LEAST else (figures[k] <= b) for k, b in BOUNDS.items()}
-    print(json.dumps({"figures": figures, "held": held}))
+    print(json.dumps({"figures": figures, "held": {key: bool(value) for key, value in held.items()}}))
     sys.exit(not all(held.values()))
 
 

@@ -214,6 +214,6 @@ def test_plain_words_of_a_recording_that_is_spoofed_in_part(tiny_onnx, speechlik
     verdict = detector.check((speechlike(40.0), 16_000))
     words = plain_words(verdict)
     assert words.startswith("As a whole: the evidence is about")
-    assert "at 8.0 to 12.0 s stands out as machine-made" in words
+    assert "at 12.0 to 16.0 s stands out as machine-made" in words
     assert words.endswith("It is called spoof, in part.")
     assert "8.0 to 12.0 s" in render_report([Outcome("a.wav", verdict)], "", "")
