@@ -190,8 +190,8 @@ class FeatureCache:
         if free < wanted:
             self._is_full = True
             self._progress(
-                f"feature cache: full at {self.limit_bytes / 2**30:.2g} GiB with this run's own features; what does not "
-                f"fit is computed again each time. {LIMIT_VARIABLE} sets the limit"
+                f"feature cache: full at {self.limit_bytes / 2**30:.2g} GiB with this run's own features; what does "
+                f"not fit is computed again each time. {LIMIT_VARIABLE} sets the limit"
             )
         return free >= wanted
 
