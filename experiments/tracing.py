@@ -4,6 +4,9 @@
     python experiments/tracing.py pages MANIFEST         # clips of published demo pages, folds of whole pages
     python experiments/tracing.py distilled DETECTOR     # the tracer without torch, on a detector's trunk
 
+Everything is trained with three seeds, stage 1 too. `tracing_*.csv` has one row a method, `tracing_*_classes.csv` one
+row a method and class.
+
 Front ends: the Whisper-base encoder (all layers, learned weights) and a GE2E speaker encoder, both from packages. Stage
 1 of the two-stage method is a countermeasure trained on the starter corpus' training split, for both tables.
 """
@@ -16,7 +19,7 @@ import shlex
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ringtrue.data import audit
@@ -26,15 +29,15 @@ from ringtrue.tracing.clips import Clips
 from ringtrue.tracing.compare import Task, make_task
 from ringtrue.tracing.settings import load_settings
 from ringtrue.tracing.tables import (
-    Row,
+    Table,
     all_methods,
     corpus_table,
     distilled_table,
     fetch_front_ends,
     table,
+    trained_countermeasures,
     write_table,
 )
-from ringtrue.tracing.two_stage import load_frozen_mio_model, train_and_save_mio_model
 
 SETTINGS = load_settings(Path(__file__).with_name("tracing_starter.yaml"))
 LEAST_FAMILY = 8  # clips below which a family of systems is left out
@@ -45,20 +48,20 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def starter() -> Iterator[list[Row]]:
+def starter(seeds: int) -> Iterator[Table]:
     """Trace the systems of the starter corpus: train on its train split, judge on test_seen and test."""
-    yield corpus_table(SETTINGS, "system", say, ("outer", "bilinear", "concat", "gated"))
+    yield corpus_table(SETTINGS, "system", say, ("outer", "bilinear", "concat", "gated"), seeds)
     for attribute in ("vocoder", "acoustic_model"):
-        yield corpus_table(SETTINGS, attribute, say)
+        yield corpus_table(SETTINGS, attribute, say, seeds=seeds)
 
 
-def pages(manifest: Path) -> Iterator[list[Row]]:
+def pages(manifest: Path, seeds: int) -> Iterator[Table]:
     """Trace systems on demo pages: five folds of whole pages, three to train, one for thresholds, one to judge.
 
     A family that occurs in one fold only is never trained on: it is unknown where it is judged, and where it lies in
     the dev fold thresholds are set on it.
     """
-    stage_1 = load_frozen_mio_model(train_and_save_mio_model(SETTINGS, say))
+    countermeasures = trained_countermeasures(SETTINGS, seeds, say)
     with open(manifest, encoding="utf-8") as file:
         listed = [row for row in csv.DictReader(file) if row["label"] == "spoof"]
     for attribute in ("system_family", "vocoder"):
@@ -76,8 +79,8 @@ def pages(manifest: Path) -> Iterator[list[Row]]:
         heard = [by_id[trial.id] for trial in clips.trials]
         surface = audit.measure(clips.trials, load_samples)
         tasks = [fold_task(clips, heard, attribute, folds, fold) for fold in range(5)]
-        methods = all_methods(clips, surface, stage_1, SETTINGS)
-        yield table(tasks, methods, attribute, "demo pages", SETTINGS.seed, say)
+        methods = all_methods(clips, surface, countermeasures, SETTINGS)
+        yield table(tasks, methods, attribute, "demo pages", list(countermeasures), say)
 
 
 def trial_of(row: dict[str, str], folder: Path) -> Trial:
@@ -87,7 +90,7 @@ def trial_of(row: dict[str, str], folder: Path) -> Trial:
 
 
 def fold_task(
-    clips: Clips, rows: Sequence[dict[str, str]], attribute: str, folds: dict[str, set[str]], fold: int
+    clips: Clips, rows: Sequence[dict[str, str]], attribute: str, folds: Mapping[str, set[str]], fold: int
 ) -> Task:
     """Judge on one fold, set thresholds on the next, train on the other three; lone families are never trained on."""
     place = {str(fold): "test", str((fold + 1) % 5): "dev"}
@@ -104,23 +107,26 @@ def main() -> None:
     )
     parser.add_argument("what", choices=["starter", "pages", "distilled"])
     parser.add_argument("file", type=Path, nargs="?", help="MANIFEST or DETECTOR")
+    parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--out", type=Path, default=Path("results"))
     options = parser.parse_args()
     fetch_front_ends(SETTINGS, say)
     runs = {
-        "starter": starter,
-        "pages": lambda: pages(options.file),
-        "distilled": lambda: iter([distilled_table(SETTINGS, options.file, say)]),
+        "starter": lambda: starter(options.seeds),
+        "pages": lambda: pages(options.file, options.seeds),
+        "distilled": lambda: iter([distilled_table(SETTINGS, options.file, say, options.seeds)]),
     }
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
     )
     command = shlex.join(["python", *(word.rpartition("/")[2] for word in sys.argv)])
     made = {"commit": commit.stdout.strip(), "command": command}
-    rows: list[Row] = []
+    done = Table()
     for more in runs[options.what]():
-        rows += more
-        write_table(options.out / f"tracing_{options.what}.csv", rows, made)  # a table that is done stays
+        done.rows.extend(more.rows)
+        done.classes.extend(more.classes)
+        for name, rows in (("", done.rows), ("_classes", done.classes)):  # what is done stays
+            write_table(options.out / f"tracing_{options.what}{name}.csv", rows, made)
 
 
 if __name__ == "__main__":

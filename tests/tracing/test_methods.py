@@ -67,7 +67,7 @@ def methods(clips):
     stage_1 = train_mio(clips, train, binary, 2, epochs=4)
     surface = np.random.default_rng(0).standard_normal((len(clips), len(audit.FEATURE_NAMES)))
     return [
-        two_stage(stage_1, clips),
+        two_stage({0: stage_1}, clips),
         end_to_end(clips, "gated", 6),
         end_to_end(clips.with_front_ends([1]), "concat", 6, "one alone"),
         nearest_neighbours(clips),

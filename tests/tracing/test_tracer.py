@@ -1,6 +1,7 @@
 """From clips to a torch-free tracer: distilled, exported, asked, extended by enrolment; all on miniature systems."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 from ringtrue.cli import main
 from ringtrue.errors import CheckpointError, CorpusError
 from ringtrue.inference.prototypes import Enrolled, make_prototype, nearest
+from ringtrue.inference.runtime import Detector
 from ringtrue.inference.source import NAMED, UNKNOWN, Tracer, prepare
 from ringtrue.tracing.distil import distil, export_tracer, load_detector, trunk_statistics
 from ringtrue.tracing.enroll import enroll
@@ -22,6 +24,10 @@ def made(tmp_path_factory, sounds, checkpoint_path, miniature):
     side = np.array([trial.split for trial in trials])
     unseen = np.array([trial.system == "f5-tts" for trial in trials])
     encoder = load_detector(checkpoint_path)
+    for skipped in (1, 2, 3):
+        encoder.trunk.blocks[skipped] = (
+            torch.nn.Identity()
+        )  # most of the time goes into tracing, block by block
     load = lambda trial: sounds[trial.id]  # noqa: E731
     statistics = trunk_statistics(encoder, trials, load, print)
     train = np.flatnonzero(side == "train")
@@ -47,8 +53,8 @@ def checkpoint_path(tmp_path_factory):
 
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("detector") / "tiny.safetensors"
-    card = checkpoint.ModelCard("tiny", "prosody_encoder", {"size": "XS"})
-    checkpoint.save(path, create("prosody_encoder", size="XS").eval(), card)
+    card = checkpoint.ModelCard("tiny", "prosody_encoder", {"size": "XS", "front_end": "mel"})
+    checkpoint.save(path, create("prosody_encoder", **card.arguments).eval(), card)
     return path
 
 
@@ -183,8 +189,6 @@ def test_the_card_says_what_was_measured(tracer):
 
 
 def test_the_command_line_enrolls_lists_and_forgets(made, tmp_path, capsys, encode, miniature):
-    import shutil
-
     path = tmp_path / "tracer.onnx"
     shutil.copy(made[0], path)
     (tmp_path / "clips").mkdir()
@@ -204,20 +208,59 @@ def test_the_command_line_enrolls_lists_and_forgets(made, tmp_path, capsys, enco
     assert "trace train SETTINGS --detector" in capsys.readouterr().err
 
 
-def test_check_names_the_source_of_spoof_and_of_nothing_else(made, tiny_onnx, speech_path, capsys):
-    import shutil
-
-    from ringtrue.inference.runtime import Detector
+@pytest.fixture
+def installed(made):
     from ringtrue.inference.source import installed_tracer
 
-    spoof, human = (Detector(tiny_onnx, threshold=llr) for llr in (1e6, -1e6))
-    assert spoof.check(speech_path).source is None  # no tracer is installed
-    installed_tracer().parent.mkdir(parents=True)
-    shutil.copy(made[0], installed_tracer())
-    assert human.check(speech_path).source is None
+    path = installed_tracer()
+    path.parent.mkdir(parents=True)
+    shutil.copy(made[0], path)
+    return path
+
+
+def test_check_names_the_source_of_spoof_and_of_nothing_else(installed, tiny_onnx, speech_path, capsys):
+    assert Detector(tiny_onnx, threshold=-1e6).check(speech_path).source is None
     verdict = Detector(tiny_onnx, threshold=1e6).check(speech_path)
     assert verdict.decision == "spoof"
     assert {"is_known", "acoustic_model", "vocoder", "probabilities", "nearest"} <= set(verdict.source)
     json.dumps(verdict.to_dict(), allow_nan=False)
     assert main(["check", str(speech_path), "--model", str(tiny_onnx), "--threshold", "1e6"]) == 1
+    assert "  source: " in capsys.readouterr().out
+
+
+def test_without_a_tracer_nothing_is_named_and_a_broken_one_costs_no_verdict(tiny_onnx, speech_path):
+    detector = Detector(tiny_onnx, threshold=1e6)
+    assert detector.check(speech_path).source is None
+    from ringtrue.inference.source import installed_tracer
+
+    installed_tracer().parent.mkdir(parents=True)
+    installed_tracer().write_bytes(b"no tracer")
+    verdict = Detector(tiny_onnx, threshold=1e6).check(speech_path)
+    assert (verdict.decision, verdict.source) == ("spoof", None)
+    assert any("the source was not traced" in warning for warning in verdict.warnings)
+
+
+@pytest.mark.parametrize("seconds", [3.0, 4.0, 12.7])
+def test_a_stream_ends_with_the_source_that_checking_gives(installed, tiny_onnx, speechlike, seconds):
+    """Looking at the unfinished end twice a second must leave no trace in what is traced."""
+    detector = Detector(tiny_onnx, threshold=1e6)
+    wave = speechlike(seconds, seed=5)
+    stream = detector.stream()
+    for start in range(0, len(wave), 5_000):
+        stream.push(wave[start : start + 5_000])
+    live, offline = stream.finish().source, detector.check((wave, 16_000)).source
+    assert live["probabilities"] == pytest.approx(offline["probabilities"], rel=1e-3)
+    near, expected = (source.pop("nearest") for source in (live, offline))
+    assert [one["distance"] for one in near] == pytest.approx([one["distance"] for one in expected], rel=1e-4)
+    assert {**live, "probabilities": 0} == {**offline, "probabilities": 0}
+
+
+def test_listen_says_the_source(installed, tiny_onnx, speechlike, capsys, monkeypatch):
+    import io
+    from types import SimpleNamespace
+
+    pcm = (speechlike(5.0, seed=5) * 32_767).astype("<i2").tobytes()
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BufferedReader(io.BytesIO(pcm))))
+    monkeypatch.setattr("ringtrue.inference.judge.Judge.llr", lambda self, score: -9.0)
+    assert main(["listen", "-", "--model", str(tiny_onnx)]) == 1
     assert "  source: " in capsys.readouterr().out

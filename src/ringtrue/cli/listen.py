@@ -70,6 +70,10 @@ def _listen(options: argparse.Namespace) -> int:
         evidence = "not calibrated" if verdict.llr is None else f"LLR {verdict.llr:+.2f}"
         after = f" after {decided.decided_s:.1f} s" if decided is not None else ""
         print(f"{name}: {decision.upper()}{after}  {evidence}  ({verdict.audio['duration_s']:.1f} s)")
+        if verdict.source:
+            from ringtrue.inference.source import in_words
+
+            print(f"  source: {in_words(verdict.source)}")
         for warning in verdict.warnings:
             print(f"  note: {warning}")
     return _CODES[decision]

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ringtrue.cli.terminal import OK, Command, say
+from ringtrue.cli.terminal import ERROR, OK, Command, complain, say
 
 if TYPE_CHECKING:
     from ringtrue.inference.source import Tracer
@@ -32,7 +32,9 @@ def add(command: Command) -> None:
     )
     evaluate.add_argument("settings", nargs="?", help="a YAML file (two_stage.yaml, if there is one)")
     evaluate.add_argument("--attribute", default="system", help="system, acoustic, vocoder or input (system)")
+    evaluate.add_argument("--seeds", type=int, default=1, help="train everything so many times (1)")
     evaluate.add_argument("--csv", type=Path, help="also write the table with all figures")
+    evaluate.add_argument("--classes", type=Path, help="also write figures and calls of every class")
     evaluate.set_defaults(run=_evaluate)
 
     enroll = actions.add_parser("enroll", help="add a generator from 5 to 20 of its clips, without training")
@@ -68,11 +70,15 @@ def _evaluate(options: argparse.Namespace) -> int:
     from ringtrue.tracing.settings import load_settings
     from ringtrue.tracing.tables import corpus_table, in_words, write_table
 
-    rows = corpus_table(load_settings(options.settings), options.attribute, say)
-    for row in rows:
+    if options.seeds < 1:
+        complain("--seeds takes 1 or more")
+        return ERROR
+    table = corpus_table(load_settings(options.settings), options.attribute, say, seeds=options.seeds)
+    for row in table.rows:
         print(in_words(row))
-    if options.csv:
-        write_table(options.csv, rows, {})
+    for path, rows in ((options.csv, table.rows), (options.classes, table.classes)):
+        if path:
+            write_table(path, rows, {})
     return OK
 
 

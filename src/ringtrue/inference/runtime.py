@@ -103,10 +103,26 @@ class Detector:
                 hearing.push(block)
             info, warnings = stream.info, stream.warnings
         starts, scores = hearing.scores()
-        verdict = self.judge.verdict(info, hearing.evidence, starts, scores, warnings)
-        if verdict.decision != "spoof" or self._tracer is None:
+        return self.trace(self.judge.verdict(info, hearing.evidence, starts, scores, warnings), hearing)
+
+    def trace(self, verdict: Verdict, hearing: Hearing) -> Verdict:
+        """Add to a verdict of spoof what made the recording, where a tracer is installed.
+
+        Args:
+            verdict: Of what was heard.
+            hearing: What was heard.
+
+        Returns:
+            The verdict with its source; as it was if it is no verdict of spoof, or without a tracer. A tracer that
+            cannot be loaded costs the source and not the verdict: a warning says so.
+        """
+        if verdict.decision != "spoof":
             return verdict
-        return replace(verdict, source=asdict(self._tracer.trace(hearing.suspects())))
+        try:
+            tracer = self._tracer
+        except CheckpointError as error:
+            return replace(verdict, warnings=(*verdict.warnings, f"the source was not traced: {error}"))
+        return replace(verdict, source=asdict(tracer.trace(hearing.suspects()))) if tracer else verdict
 
     @cached_property
     def _tracer(self) -> Tracer | None:
@@ -161,6 +177,7 @@ class Hearing:
         self._starts: list[int] = []
         self._scores: list[float] = []
         self._suspects: list[tuple[float, NDArray[np.float32]]] = []
+        self._last: tuple[float, NDArray[np.float32]] | None = None  # of a recording that ends here
 
     def push(self, block: NDArray[np.float32]) -> None:
         """Take the next samples.
@@ -170,8 +187,10 @@ class Hearing:
         """
         self.evidence.push(block)
         for start, window in self._windows.push(block):
+            score = self._score_one(window)
             self._starts.append(start)
-            self._scores.append(self._score_one(window))
+            self._scores.append(score)
+            self._suspects = _most_suspect([*self._suspects, (score, window)])
 
     def scores(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Give the windows of the recording as if it ended here; more may follow.
@@ -180,18 +199,30 @@ class Hearing:
             Window starts `(B,)` in samples and raw scores `(B,)`; B > 0 once there are samples.
         """
         starts, scores = self._starts, self._scores
+        self._last = None
         if (last := self._windows.last()) is not None:
-            starts, scores = [*starts, last[0]], [*scores, self._score_one(last[1])]
+            start, window = last
+            self._last = self._score_one(window), window
+            starts, scores = [*starts, start], [*scores, self._last[0]]
         return np.array(starts, np.int64), np.array(scores)
 
     def suspects(self) -> list[NDArray[np.float32]]:
-        """Give the windows that sound most like a machine, a few at most: where a source is to be looked for."""
-        return [window for _, window in self._suspects]
+        """Give the windows behind `scores` that sound most like a machine: where a source is to be looked for.
+
+        Returns:
+            A few at most, `(WINDOW,)` each.
+        """
+        last = [self._last] if self._last else []
+        return [window for _, window in _most_suspect([*self._suspects, *last])]
 
     def _score_one(self, window: NDArray[np.float32]) -> float:
-        score = float(self._score(window[np.newaxis])[0])
-        self._suspects = sorted([*self._suspects, (score, window)], key=lambda pair: pair[0])[:_SUSPECTS]
-        return score
+        return float(self._score(window[np.newaxis])[0])
+
+
+def _most_suspect(
+    scored: list[tuple[float, NDArray[np.float32]]],
+) -> list[tuple[float, NDArray[np.float32]]]:
+    return sorted(scored, key=lambda pair: pair[0])[:_SUSPECTS]
 
 
 def check(source: Source, model: str | Path | None = None) -> Verdict:

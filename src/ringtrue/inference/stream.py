@@ -79,7 +79,7 @@ class Stream:
             raise AudioError(f"{name}: sample rate {rate_hz} Hz; accepted: {MIN_RATE_HZ} to {MAX_RATE_HZ}")
         if not 0.1 <= hop_s <= 2.0:
             raise AudioError(f"{name}: a hop of {hop_s} s; accepted: 0.1 to 2 s")
-        self._judge = detector.judge
+        self._judge, self._trace = detector.judge, detector.trace
         self._hearing = Hearing(detector.score_windows)
         self._test = SequentialTest(_boundaries(detector, error_rate)) if error_rate is not None else None
         self._hop = round(hop_s * SAMPLE_RATE_HZ)
@@ -122,7 +122,8 @@ class Stream:
         """End the recording.
 
         Returns:
-            The verdict: that of `Detector.check` for the same samples; the scores agree within float rounding.
+            The verdict, with its source: that of `Detector.check` for the same samples; the scores agree within
+            float rounding.
 
         Raises:
             AudioError: Nothing was pushed, or it was finished before.
@@ -137,7 +138,8 @@ class Stream:
         info = AudioInfo(self._name, self._digest.hexdigest(), self._rate_hz, 1, "pcm", "stream")
         starts, scores = self._hearing.scores()
         clipped = f"clipped: {self._beyond / self._pushed:.2%} of the samples lie beyond full scale"
-        return self._judge.verdict(info, evidence, starts, scores, (clipped,) if self._beyond else ())
+        verdict = self._judge.verdict(info, evidence, starts, scores, (clipped,) if self._beyond else ())
+        return self._trace(verdict, self._hearing)
 
     def _hear(self, block: NDArray[np.float32]) -> list[Running]:
         """Take 16 kHz samples and speak at every hop on the way."""

@@ -60,6 +60,10 @@ class FeatureCache:
         limit_bytes: What all shards below `root` may take together; ``$RINGTRUE_FEATURES_GIB`` or 20 GiB by default.
             Least recently used shards of other runs give way first.
         progress: Takes a line for whatever a person should know: a damaged shard, a full cache.
+
+    Attributes:
+        folder: Where its shards lie.
+        limit_bytes: As above.
     """
 
     def __init__(
@@ -71,7 +75,7 @@ class FeatureCache:
     ):
         self._root = root or cache_dir() / "features"
         self.folder = self._root / f"{stable_int(json.dumps(made_by, sort_keys=True)):016x}"
-        self._limit = _limit_from_environment() if limit_bytes is None else limit_bytes
+        self.limit_bytes = _limit_from_environment() if limit_bytes is None else limit_bytes
         self._progress = progress
         self._pending: dict[str, Features] = {}
         self._shards: dict[str, _Shard] = {}  # by file name
@@ -176,7 +180,7 @@ class FeatureCache:
             with contextlib.suppress(OSError):  # another process may be making room too
                 status = path.stat()
                 there[path] = (status.st_mtime_ns, status.st_size)
-        free = self._limit - sum(size for _, size in there.values())
+        free = self.limit_bytes - sum(size for _, size in there.values())
         mine = {shard.path for shard in self._shards.values()}
         for path in sorted(set(there) - mine, key=lambda path: there[path]):
             if free >= wanted:
@@ -186,8 +190,8 @@ class FeatureCache:
         if free < wanted:
             self._is_full = True
             self._progress(
-                f"feature cache: full at {self._limit / 2**30:.2g} GiB with this run's own features; what does not fit "
-                f"is computed again each time. {LIMIT_VARIABLE} sets the limit"
+                f"feature cache: full at {self.limit_bytes / 2**30:.2g} GiB with this run's own features; what does "
+                f"not fit is computed again each time. {LIMIT_VARIABLE} sets the limit"
             )
         return free >= wanted
 

@@ -6,6 +6,7 @@ A front end is never stored inside another model: a checkpoint names it and the 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ringtrue.errors import CheckpointError
+from ringtrue.windows import content_frames
 
 ALL_LAYERS: Literal["all"] = "all"
 """Stands where a layer's number may: all of them, to be weighted by what is learned on top."""
@@ -156,6 +158,18 @@ class FrontEndChoice:
         known = asdict(self.resolved(front_end))
         del known["name"], known["whole_window"]  # a folder may be moved; the window is in `preprocessing`
         return {**known, "kind": type(front_end).__name__, "preprocessing": dict(front_end.preprocessing)}
+
+    def clip_bytes(self, samples: int) -> int:
+        """Compute what the cached features of a clip take.
+
+        Args:
+            samples: T.
+
+        Returns:
+            Bytes, in float16. The choice must be complete.
+        """
+        frames = 1 if self.utterance_level else math.ceil(content_frames(samples) / self.pool)
+        return 2 * self.layers * frames * self.dim
 
     @torch.inference_mode()
     def features(self, front_end: FrontEnd, wave: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -62,16 +62,16 @@ def build_tracer(settings: Settings, detector: Path, target: Path, progress: Pro
 
 def distilled_method(
     encoder_path: Path,
-    stage_1: MiO | None,
+    countermeasures: Mapping[int, MiO],
     clips: Clips,
     progress: Progress,
-    name: str = "distilled, no torch",
+    name: str,
 ) -> Method:
     """Make the small tracer a row of the table.
 
     Args:
         encoder_path: Checkpoint of the detector.
-        stage_1: The frozen countermeasure whose head teaches; None learns from labels alone.
+        countermeasures: For each seed the one whose head teaches; without any, it learns from labels alone.
         clips: The clips.
         progress: Takes a line now and then.
         name: What to call it.
@@ -81,12 +81,12 @@ def distilled_method(
     """
     encoder = load_detector(encoder_path)
     statistics = trunk_statistics(encoder, clips.trials, load_samples, progress)
+    teaching = two_stage(countermeasures, clips)
 
     def fit(places: NDArray[np.int64], labels: NDArray[np.int64], num_classes: int, seed: int) -> Listen:
         teacher = None
-        if stage_1 is not None:
-            listen = two_stage(stage_1, clips).fit(places, labels, num_classes, seed)
-            teacher = listen(np.arange(len(clips))).logits
+        if countermeasures:
+            teacher = teaching.fit(places, labels, num_classes, seed)(np.arange(len(clips))).logits
         made = distil(encoder, statistics, clips.trials, places, teacher, seed=seed)
 
         def hear(heard: NDArray[np.int64]) -> Heard:
@@ -100,5 +100,5 @@ def distilled_method(
 def teacher_logits(stage_1: MiO, task: Task, seed: int) -> NDArray[np.float64]:
     """Fit the two-stage head on the training clips; give its logits of every clip."""
     labels = as_rows(task.values[task.train].tolist(), task.classes)
-    listen = two_stage(stage_1, task.clips).fit(task.train, labels, len(task.classes), seed)
+    listen = two_stage({seed: stage_1}, task.clips).fit(task.train, labels, len(task.classes), seed)
     return listen(np.arange(len(task.clips))).logits

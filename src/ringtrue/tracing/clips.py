@@ -18,9 +18,10 @@ from ringtrue.data.trials import Trial
 from ringtrue.errors import AudioError, CorpusError
 from ringtrue.files import stable_int
 from ringtrue.inference.source import prepare
-from ringtrue.models.feature_cache import FeatureCache, audio_key, cached_features
+from ringtrue.models.feature_cache import LIMIT_VARIABLE, FeatureCache, audio_key, cached_features
 from ringtrue.models.frontend import FrontEndChoice
 from ringtrue.models.frontends import load_choice
+from ringtrue.windows import WINDOW
 
 Load = Callable[[Trial], NDArray[np.float32]]
 Progress = Callable[[str], None]
@@ -82,6 +83,7 @@ class Clips:
         self._caches = [
             FeatureCache(choice.made_by(front_end), progress=progress) for front_end, choice in loaded
         ]
+        self._warn_of_size(len(trials), progress)
         errors = []
         for start in range(0, len(trials), _GROUP):
             waves = []
@@ -122,6 +124,17 @@ class Clips:
         fewer._loaded = [self._loaded[number] for number in numbers]
         fewer._caches = [self._caches[number] for number in numbers]
         return fewer
+
+    def _warn_of_size(self, count: int, progress: Progress) -> None:
+        """Say it beforehand if features will not fit: then every epoch would compute them again."""
+        size = count * sum(choice.clip_bytes(WINDOW) for choice in self.choices)
+        limit = self._caches[0].limit_bytes
+        if size > limit:
+            progress(
+                f"features of {count:,} clips take {size / 2**30:,.0f} GiB, and the cache holds "
+                f"{limit / 2**30:,.3g}: what does not fit is computed again in every epoch. Choose one layer, or a "
+                f"larger pool, or set {LIMIT_VARIABLE}"
+            )
 
     def __len__(self) -> int:
         """Count the clips."""

@@ -89,6 +89,10 @@ def make_task(
         is_dev = side == "dev"
     for where in ("dev", "test"):
         report_missing(value[side == where].tolist(), classes, attribute, where, progress)
+    if not (is_dev & ~is_known).any():
+        progress(
+            f"no dev clip is of a {attribute} that training lacks: no threshold can be set, so none is refused"
+        )
     return Task(
         clips,
         value,
@@ -148,7 +152,7 @@ def judge(task: Task, method: Method, seed: int) -> Judged:
         classes=task.classes,
         familiarity=familiarity,
         is_accepted=familiarity >= threshold,
-        group=np.full(len(task.test), task.name),
+        group=np.full(len(task.test), f"{task.name} seed {seed}"),
         cluster=task.clusters[task.test],
     )
     by_score = {}

@@ -5,7 +5,7 @@ Two-stage and end-to-end MiO, nearest neighbours without any training, and a con
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,7 @@ from ringtrue.errors import require
 from ringtrue.models.mio import Fusion, MiO
 from ringtrue.tracing.clips import Clips
 from ringtrue.tracing.learning import Places, hear, logits_of, make_head, train_head, train_mio
-from ringtrue.tracing.openset import Heard
+from ringtrue.tracing.openset import Heard, in_pieces
 
 Listen = Callable[[Places], Heard]
 """Places of clips in; what the fitted tracer makes of them out."""
@@ -36,11 +36,11 @@ class Method:
     fit: Fit
 
 
-def two_stage(countermeasure: MiO, clips: Clips, name: str = "two-stage") -> Method:
-    """Make the seed's method: a frozen countermeasure's embeddings, and a light head on them.
+def two_stage(countermeasures: Mapping[int, MiO], clips: Clips, name: str = "two-stage") -> Method:
+    """Make the method of two stages: a frozen countermeasure's embeddings, and a light head on them.
 
     Args:
-        countermeasure: A MiO that was trained to tell bona fide from spoof.
+        countermeasures: For each seed that will be fitted with, a MiO that was trained to tell bona fide from spoof.
         clips: The clips; each is embedded once.
         name: What to call it.
 
@@ -48,9 +48,10 @@ def two_stage(countermeasure: MiO, clips: Clips, name: str = "two-stage") -> Met
         The method.
     """
     everything = np.arange(len(clips))
-    embeddings, _ = hear(countermeasure, clips, everything)
+    by_seed = {seed: hear(model, clips, everything)[0] for seed, model in countermeasures.items()}
 
     def fit(places: Places, labels: NDArray[np.int64], num_classes: int, seed: int) -> Listen:
+        embeddings = by_seed[seed]
         head = make_head(embeddings.shape[1], num_classes, seed)
         train_head(head, torch.from_numpy(embeddings[places]), labels, seed=seed)
 
@@ -114,17 +115,22 @@ def nearest_neighbours(clips: Clips, name: str = "kNN") -> Method:
 
         bank = place(places)
 
-        def listen(heard: Places) -> Heard:
-            clip = place(heard)
-            similar = clip @ bank.T
+        count = min(NEIGHBOURS, len(places) - 1)
+
+        def votes(rows: Places) -> NDArray[np.float64]:
+            similar = place(rows) @ bank.T
             # A training clip is not its own neighbour.
-            similar[heard[:, None] == places[None, :]] = -np.inf
-            closest = np.argsort(-similar, axis=1)[:, : min(NEIGHBOURS, similar.shape[1] - 1)]
-            votes = np.full((len(heard), num_classes), 0.1)
-            for rank in range(closest.shape[1]):
+            similar[rows[:, None] == places[None, :]] = -np.inf
+            closest = np.argsort(-similar, axis=1)[:, :count]
+            cast = np.full((len(rows), num_classes), 0.1)
+            for rank in range(count):
                 # Nearer neighbours count a little more, so that equal votes are settled by distance.
-                votes[np.arange(len(heard)), labels[closest[:, rank]]] += 1 + 0.01 * (closest.shape[1] - rank)
-            return Heard(clip, np.log(votes / votes.sum(1, keepdims=True)))
+                cast[np.arange(len(rows)), labels[closest[:, rank]]] += 1 + 0.01 * (count - rank)
+            return cast
+
+        def listen(heard: Places) -> Heard:
+            cast = np.concatenate([votes(piece) for piece in in_pieces(heard)])
+            return Heard(place(heard), np.log(cast / cast.sum(1, keepdims=True)))
 
         return listen
 

@@ -6,8 +6,10 @@ training (`rejection_threshold`), never from test clips.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +18,8 @@ from ringtrue.errors import CorpusError
 from ringtrue.evaluation.metrics import eer_threshold
 
 Array = NDArray[np.float64]
+
+_PIECE = 2048  # clips
 
 
 @dataclass(frozen=True)
@@ -72,9 +76,10 @@ def max_softmax(heard: Heard, known: Known) -> Array:
 
 def knn(heard: Heard, known: Known, k: int = 10) -> Array:
     """Cosine to the k-th most similar training clip (Sun et al., "Deep nearest neighbors", 2022)."""
-    similar = _unit(heard.embeddings) @ _unit(known.heard.embeddings).T
-    k = min(k, similar.shape[1])
-    return np.partition(similar, -k, axis=1)[:, -k]
+    bank = _unit(known.heard.embeddings).T
+    k = min(k, bank.shape[1])
+    pieces = in_pieces(_unit(heard.embeddings))
+    return np.concatenate([np.partition(piece @ bank, -k, axis=1)[:, -k] for piece in pieces])
 
 
 def mahalanobis(heard: Heard, known: Known) -> Array:
@@ -131,6 +136,11 @@ def rejection_threshold(known_scores: Array, unknown_scores: Array) -> float:
             "for 'unknown' takes both: keep whole systems out of training"
         )
     return float(eer_threshold(known_scores, unknown_scores))
+
+
+def in_pieces(rows: NDArray[Any]) -> list[NDArray[Any]]:
+    """Cut rows into pieces: all clips of a large corpus against all of its training clips do not fit in memory."""
+    return np.array_split(rows, max(1, math.ceil(len(rows) / _PIECE)))
 
 
 def whitening(known: Known, ridge: float = 0.1) -> Array:

@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ringtrue.evaluation.classification import ClassReport, class_report, confusion_matrix
+from ringtrue.evaluation.metrics import eer
 from ringtrue.evaluation.openset import aupr, auroc, fpr_at_tpr, oscr
 
 _ANOTHER = "(another)"
-OPEN_FIGURES = ("auroc", "fpr95", "aupr", "oscr")
+_UNKNOWN = "unknown: "  # stands before the name of a class that was unknown to the model that judged the clip
+OPEN_FIGURES = ("auroc", "fpr95", "eer", "aupr", "oscr")
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ def joined(outcomes: Sequence[Outcome]) -> Outcome:
     Returns:
         One outcome; clips of classes that were unknown in their fold get the truth ``"unknown: CLASS"``.
     """
-    truth = [np.where(one.is_known, one.truth, np.char.add("unknown: ", one.truth)) for one in outcomes]
+    truth = [np.where(one.is_known, one.truth, np.char.add(_UNKNOWN, one.truth)) for one in outcomes]
     columns = {
         name: np.concatenate([getattr(one, name) for one in outcomes])
         for name in ("called", "familiarity", "is_accepted", "group", "cluster")
@@ -83,39 +85,32 @@ def figures(outcome: Outcome) -> dict[str, float]:
 
     Returns:
         ``accuracy``, ``precision``, ``recall`` and ``f1`` of the known clips, macro averages over the known classes
-        that occur; where there are unknown clips ``auroc``, ``fpr95``, ``aupr`` and ``oscr``, means over groups, and at
-        the threshold ``known_accepted``, ``known_right`` (accepted and called right) and ``unknown_rejected``.
+        that occur; where there are unknown clips too, `OPEN_FIGURES`, means over groups, and at the threshold
+        ``known_accepted``, ``known_right`` (accepted and called right) and ``unknown_rejected``. What a side without
+        clips leaves undefined is not there.
     """
-    known = outcome.is_known
-    truth, called = outcome.truth[known], outcome.called[known]
-    right = truth == called
-    report = known_report(outcome)
-    values = {
-        "accuracy": float(right.mean()),
-        "precision": report.macro_precision,
-        "recall": report.macro_recall,
-        "f1": report.macro_f1,
-    }
+    known, right, accepted = outcome.is_known, outcome.truth == outcome.called, outcome.is_accepted
+    values = {}
+    if known.any():
+        report = known_report(outcome)
+        values = {
+            "accuracy": float(right[known].mean()),
+            "precision": report.macro_precision,
+            "recall": report.macro_recall,
+            "f1": report.macro_f1,
+        }
     if known.all():
         return values
-    accepted = outcome.is_accepted
-    values["known_accepted"] = float(accepted[known].mean())
-    values["known_right"] = float((accepted[known] & right).mean())
+    if known.any():
+        values["known_accepted"] = float(accepted[known].mean())
+        values["known_right"] = float((accepted & right)[known].mean())
     values["unknown_rejected"] = float((~accepted[~known]).mean())
     per_group = []
     for group in np.unique(outcome.group):
         here = outcome.group == group
         inside, outside = outcome.familiarity[here & known], outcome.familiarity[here & ~known]
         if len(inside) and len(outside):
-            is_right = (outcome.truth == outcome.called)[here & known]
-            per_group.append(
-                (
-                    auroc(inside, outside),
-                    fpr_at_tpr(inside, outside),
-                    aupr(inside, outside),
-                    oscr(inside, is_right, outside),
-                )
-            )
+            per_group.append(_open_figures(inside, right[here & known], outside))
     if per_group:
         values |= dict(zip(OPEN_FIGURES, np.mean(per_group, axis=0).tolist(), strict=True))
     return values
@@ -151,7 +146,37 @@ def worst_system(outcome: Outcome) -> tuple[str, float]:
     names = np.unique(outcome.truth[unknown])
     shares = {name: float(outcome.is_accepted[outcome.truth == name].mean()) for name in names}
     worst = max(shares, key=lambda name: shares[name])
-    return str(worst).removeprefix("unknown: "), shares[worst]
+    return str(worst).removeprefix(_UNKNOWN), shares[worst]
+
+
+def by_class(outcome: Outcome) -> list[dict[str, object]]:
+    """Say of every class that occurs how its clips were called: the confusion matrix, one row a class.
+
+    Args:
+        outcome: Of test clips.
+
+    Returns:
+        Rows with ``class``, ``is_known``, ``clips``, ``accepted`` (share at the threshold), where it is known
+        ``precision``, ``recall`` and ``f1``, and for each class that occurs in a call ``called CLASS``: how many.
+    """
+    report = known_report(outcome) if outcome.is_known.any() else None
+    place = {name: number for number, name in enumerate(report.classes)} if report else {}
+    columns = sorted(set(outcome.called.tolist()))
+    rows = []
+    for name in sorted(set(outcome.truth.tolist()), key=lambda name: (name not in place, name)):
+        here = outcome.truth == name
+        row: dict[str, object] = {
+            "class": name.removeprefix(_UNKNOWN),
+            "is_known": name in place,
+            "clips": int(here.sum()),
+            "accepted": round(float(outcome.is_accepted[here].mean()), 4),
+        }
+        if report and name in place:
+            for figure in ("precision", "recall", "f1"):
+                row[figure] = round(float(getattr(report, figure)[place[name]]), 4)
+        row |= {f"called {column}": int((outcome.called[here] == column).sum()) for column in columns}
+        rows.append(row)
+    return rows
 
 
 def intervals(
@@ -176,12 +201,23 @@ def intervals(
     for _ in range(draws):
         chosen = rng.integers(len(members), size=len(members))
         rows = np.concatenate([members[number] for number in chosen])
-        if not outcome.is_known[rows].any():
-            continue
         for name, value in figures(outcome.take(rows)).items():
             drawn.setdefault(name, []).append(value)
     ends = [(1 - level) / 2, (1 + level) / 2]
     return {name: tuple(np.quantile(values, ends).tolist()) for name, values in drawn.items()}
+
+
+def _open_figures(
+    inside: NDArray[np.float64], is_right: NDArray[np.bool_], outside: NDArray[np.float64]
+) -> tuple[float, ...]:
+    """Compute `OPEN_FIGURES` of one group."""
+    return (
+        auroc(inside, outside),
+        fpr_at_tpr(inside, outside),
+        eer(inside, outside),
+        aupr(inside, outside),
+        oscr(inside, is_right, outside),
+    )
 
 
 def _known_calls(outcome: Outcome) -> tuple[list[str], list[str], tuple[str, ...]]:

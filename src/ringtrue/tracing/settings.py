@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,7 +25,8 @@ class Settings:
     Attributes:
         countermeasure_corpus: Stage 1 learns bona fide from spoof on its train split; as `load_corpus` takes it.
         tracing_corpus: Stage 2 learns systems on its train split, sets thresholds on dev and is judged on the tests.
-        front_ends: Whisper-base and XLS-R (1 B), every second frame pair averaged, all layers with learned weights.
+        front_ends: Whisper-base and XLS-R (1 B), a layer of each and every four frames averaged: features of both sets
+            take 14 GiB, where all layers at half that pooling would take a terabyte.
         fusion: See `ringtrue.models.mio.MiO`.
         epochs: Of MiO.
         most_clips: At most so many clips of a system (of a speaker, for bona fide) and split; 0 takes all.
@@ -36,14 +37,21 @@ class Settings:
     countermeasure_corpus: str = "asvspoof2019-la:data/LA"
     tracing_corpus: str = "mlaad-tracing:data/MLAAD"
     front_ends: tuple[FrontEndChoice, ...] = (
-        FrontEndChoice("openai/whisper-base", pool=2),
-        FrontEndChoice("facebook/wav2vec2-xls-r-1b", pool=2),
+        FrontEndChoice("openai/whisper-base", layer=6, pool=4),
+        FrontEndChoice("facebook/wav2vec2-xls-r-1b", layer=12, pool=4),
     )
     fusion: str = "outer"
     epochs: int = 8
     most_clips: int = 0
     seed: int = 0
     checkpoint: str = "mio.safetensors"
+
+    def with_seed(self, seed: int) -> Settings:
+        """Give the same settings with another seed, and so another checkpoint."""
+        if seed == self.seed:
+            return self
+        path = Path(self.checkpoint)
+        return replace(self, seed=seed, checkpoint=str(path.with_stem(f"{path.stem}_seed{seed}")))
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain values."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +20,38 @@ from ringtrue.tracing.clips import Clips, thinned
 from ringtrue.tracing.compare import Judged, Task, judge, make_task
 from ringtrue.tracing.methods import Method, content_blind, end_to_end, nearest_neighbours, two_stage
 from ringtrue.tracing.packages import fetch
-from ringtrue.tracing.report import figures, intervals, joined, worst_system
+from ringtrue.tracing.report import Outcome, by_class, figures, intervals, joined, worst_system
 from ringtrue.tracing.settings import Settings
 from ringtrue.tracing.two_stage import load_frozen_mio_model, train_and_save_mio_model
 
 Progress = Callable[[str], None]
 Row = dict[str, Any]
 
+
+@dataclass(frozen=True)
+class Table:
+    """What came of a comparison.
+
+    Attributes:
+        rows: One a method: figures, intervals, counts.
+        classes: One a method and class: precision, recall, F1 and how its clips were called.
+    """
+
+    rows: list[Row] = field(default_factory=list)
+    classes: list[Row] = field(default_factory=list)
+
+
 SHOWN = ("accuracy", "f1", "auroc", "fpr95")
 _DRAWS = 200
 
 
 def corpus_table(
-    settings: Settings, attribute: str, progress: Progress, fusions: Sequence[Fusion] = ("outer",)
-) -> list[Row]:
+    settings: Settings,
+    attribute: str,
+    progress: Progress,
+    fusions: Sequence[Fusion] = ("outer",),
+    seeds: int = 1,
+) -> Table:
     """Judge every method on the tracing corpus: fitted on train, thresholds from dev, figures on the test splits.
 
     Args:
@@ -40,6 +59,7 @@ def corpus_table(
         attribute: What is told apart; see `attribute_named`.
         progress: Takes a line now and then.
         fusions: Of the end-to-end MiOs.
+        seeds: How many times everything is trained, stage 1 too: from the settings' seed upwards.
 
     Returns:
         One row a method.
@@ -48,20 +68,21 @@ def corpus_table(
         CorpusError: A corpus cannot be had, or has too little of what is needed.
         CheckpointError: A front end cannot be loaded.
     """
-    stage_1 = load_frozen_mio_model(train_and_save_mio_model(settings, progress))
+    countermeasures = trained_countermeasures(settings, seeds, progress)
     task = corpus_task(settings, attribute, progress)
     surface = measure(task.clips.trials, load_samples)
-    methods = all_methods(task.clips, surface, stage_1, settings, fusions)
-    return table([task], methods, attribute, task.clips.trials[0].corpus, settings.seed, progress)
+    methods = all_methods(task.clips, surface, countermeasures, settings, fusions)
+    return table([task], methods, attribute, task.clips.trials[0].corpus, list(countermeasures), progress)
 
 
-def distilled_table(settings: Settings, detector: Path, progress: Progress) -> list[Row]:
+def distilled_table(settings: Settings, detector: Path, progress: Progress, seeds: int = 1) -> Table:
     """Judge the tracer that needs no torch beside its teacher, on the systems of the tracing corpus.
 
     Args:
         settings: What is trained, on what.
         detector: Checkpoint of the detector whose trunk it is built on.
         progress: Takes a line now and then.
+        seeds: As for `corpus_table`; the detector stays the same.
 
     Returns:
         One row a method: the teacher, the tracer, and the tracer without a teacher.
@@ -70,14 +91,36 @@ def distilled_table(settings: Settings, detector: Path, progress: Progress) -> l
         CorpusError: As `corpus_table`; or a training system has no known acoustic model or vocoder.
         CheckpointError: A front end or the detector cannot be loaded.
     """
-    stage_1 = load_frozen_mio_model(train_and_save_mio_model(settings, progress))
+    countermeasures = trained_countermeasures(settings, seeds, progress)
     task = corpus_task(settings, "system", progress)
     methods = [
-        two_stage(stage_1, task.clips, f"MiO two-stage, {settings.fusion} (teacher)"),
-        distilled_method(detector, stage_1, task.clips, progress, "distilled, no torch"),
-        distilled_method(detector, None, task.clips, progress, "the same without teacher"),
+        two_stage(countermeasures, task.clips, f"MiO two-stage, {settings.fusion} (teacher)"),
+        distilled_method(detector, countermeasures, task.clips, progress, "distilled, no torch"),
+        distilled_method(detector, {}, task.clips, progress, "the same without teacher"),
     ]
-    return table([task], methods, "system", task.clips.trials[0].corpus, settings.seed, progress)
+    return table([task], methods, "system", task.clips.trials[0].corpus, list(countermeasures), progress)
+
+
+def trained_countermeasures(settings: Settings, seeds: int, progress: Progress) -> dict[int, MiO]:
+    """Train stage 1 once for every seed, where that has not been done, and freeze it.
+
+    Args:
+        settings: What is trained, on what.
+        seeds: How many, from the settings' seed upwards.
+        progress: Takes a line now and then.
+
+    Returns:
+        The frozen models by seed.
+
+    Raises:
+        CorpusError: As `train_and_save_mio_model`.
+        CheckpointError: As `train_and_save_mio_model`.
+    """
+    chosen = range(settings.seed, settings.seed + seeds)
+    return {
+        seed: load_frozen_mio_model(train_and_save_mio_model(settings.with_seed(seed), progress))
+        for seed in chosen
+    }
 
 
 def corpus_task(settings: Settings, attribute: str, progress: Progress) -> Task:
@@ -102,7 +145,7 @@ def corpus_task(settings: Settings, attribute: str, progress: Progress) -> Task:
 def all_methods(
     clips: Clips,
     surface: NDArray[np.float64],
-    stage_1: MiO,
+    countermeasures: Mapping[int, MiO],
     settings: Settings,
     fusions: Sequence[Fusion] = ("outer",),
 ) -> list[Method]:
@@ -111,7 +154,7 @@ def all_methods(
     Args:
         clips: The clips.
         surface: Their content-blind features.
-        stage_1: The frozen countermeasure.
+        countermeasures: The frozen stage 1 of each seed.
         settings: For the number of epochs.
         fusions: Of the end-to-end MiOs.
 
@@ -121,7 +164,7 @@ def all_methods(
     numbers = range(len(clips.choices))
     alone = {_short(clips.choices[number].name): clips.with_front_ends([number]) for number in numbers}
     return [
-        two_stage(stage_1, clips, f"MiO two-stage, {settings.fusion}"),
+        two_stage(countermeasures, clips, f"MiO two-stage, {settings.fusion}"),
         *(end_to_end(clips, fusion, settings.epochs, f"MiO end-to-end, {fusion}") for fusion in fusions),
         *(
             end_to_end(one, "concat", settings.epochs, f"{name} alone, end-to-end")
@@ -138,48 +181,57 @@ def table(
     methods: Sequence[Method],
     attribute: str,
     corpus: str,
-    seed: int,
+    seeds: Sequence[int],
     progress: Progress,
-) -> list[Row]:
-    """Judge methods on tasks, and join the tasks' outcomes.
+) -> Table:
+    """Judge methods on tasks, and join the outcomes of tasks and seeds.
 
     Args:
         tasks: One, or one a fold.
         methods: What is compared.
         attribute: What is told apart.
         corpus: What to call the corpus.
-        seed: Seed of fits and of the bootstrap.
+        seeds: Seeds of the fits; the first is that of the bootstrap too.
         progress: Takes a line a method.
 
     Returns:
-        One row a method, figures as fractions with their 95 % intervals.
+        Figures as fractions: of the calls of all seeds together, with their 95 % intervals over clusters of clips, and
+        the main ones of each seed alone.
     """
-    rows = []
+    made = Table()
     for method in methods:
-        judged = [judge(task, method, seed) for task in tasks]
-        outcome = joined([one.outcome for one in judged])
+        judged = {seed: [judge(task, method, seed) for task in tasks] for seed in seeds}
+        by_seed = [joined([one.outcome for one in folds]) for folds in judged.values()]
+        outcome = joined([one.outcome for folds in judged.values() for one in folds])
         values = figures(outcome)
-        ends = intervals(outcome, np.random.default_rng(seed), _DRAWS)
-        row: Row = {"corpus": corpus, "attribute": attribute, "method": method.name}
+        ends = intervals(outcome, np.random.default_rng(seeds[0]), _DRAWS)
+        names: Row = {"corpus": corpus, "attribute": attribute, "method": method.name}
+        row: Row = {**names, "seeds": len(seeds)}
         for name, value in values.items():
             row[name] = round(value, 4)
             row[f"{name}_low"], row[f"{name}_high"] = (round(end, 4) for end in ends[name])
-        row |= _counts(tasks, judged)
+        alone = [figures(one) for one in by_seed]
+        for name in SHOWN:
+            if name in values:
+                row[f"{name}_by_seed"] = "/".join(f"{one[name]:.3f}" for one in alone)
+        row |= _counts(tasks, outcome, [one for folds in judged.values() for one in folds])
         if not outcome.is_known.all():
             row["worst_unknown"], share = worst_system(outcome)
             row["worst_unknown_accepted"] = round(share, 4)
-        rows.append(row)
+        made.rows.append(row)
+        made.classes.extend({**names, **line} for line in by_class(outcome))
         progress(in_words(row))
-    return rows
+    return made
 
 
 def in_words(row: Mapping[str, Any]) -> str:
-    """Say a row in one line, in percent."""
-    shown = [
-        f"{name} {100 * row[name]:.1f} [{100 * row[f'{name}_low']:.1f}, {100 * row[f'{name}_high']:.1f}]"
-        for name in SHOWN
-        if name in row
-    ]
+    """Say a row in one line, in percent; after the interval what single seeds gave, from the least to the most."""
+    shown = []
+    for name in (name for name in SHOWN if name in row):
+        low, high = 100 * row[f"{name}_low"], 100 * row[f"{name}_high"]
+        alone = sorted(100 * float(one) for one in row[f"{name}_by_seed"].split("/"))
+        spread = f" {alone[0]:.1f}-{alone[-1]:.1f}" if len(alone) > 1 else ""
+        shown.append(f"{name} {100 * row[name]:.1f} [{low:.1f}, {high:.1f}]{spread}")
     return f"{row['attribute']:15} {row['method']:32} " + "  ".join(shown)
 
 
@@ -211,15 +263,16 @@ def _short(name: str) -> str:
     return name.rstrip("/").rpartition("/")[2]
 
 
-def _counts(tasks: Sequence[Task], judged: Sequence[Judged]) -> Row:
-    known = joined([one.outcome for one in judged]).is_known
+def _counts(tasks: Sequence[Task], outcome: Outcome, judged: Sequence[Judged]) -> Row:
+    """Count what was judged (clips of several seeds once), and say how each familiarity score did."""
+    repeats = len(judged) // len(tasks)
     areas: dict[str, list[float]] = {}
     for one in judged:
         for name, (area, _) in one.by_score.items():
             areas.setdefault(name, []).append(area)
     return {
-        "known_clips": int(known.sum()),
-        "unknown_clips": int((~known).sum()),
+        "known_clips": int(outcome.is_known.sum()) // repeats,
+        "unknown_clips": int((~outcome.is_known).sum()) // repeats,
         "classes": "/".join(str(len(task.classes)) for task in tasks),
         "train_clips": "/".join(str(len(task.train)) for task in tasks),
         "clusters": len({name for task in tasks for name in task.clusters[task.test]}),
