@@ -248,10 +248,7 @@ def _name(upload: UploadFile) -> str:
 
 async def _unfit(_: Request, error: Exception) -> Response:
     status = 503 if isinstance(error, Busy | WorkerLost) else 422
-    if isinstance(error, WorkerLost):
-        message = f"this recording could not be judged: {error}"
-    else:
-        message = str(error)
+    message = f"this recording could not be judged: {error}" if isinstance(error, WorkerLost) else str(error)
     return _problem(status, message, {"Retry-After": "2"} if isinstance(error, Busy) else None)
 
 

@@ -1,4 +1,4 @@
-"""Every request -> let in, or refused before anything looks at it; every answer -> the headers that keep a page safe."""
+"""Every request -> let in, or refused before anything looks at it; every answer -> headers that keep a page safe."""
 
 from __future__ import annotations
 

@@ -39,7 +39,9 @@ async def serve_stream(socket: WebSocket, crew: Crew, settings: ServeSettings) -
     try:
         request = _checked(await _next(socket))
         async with crew.one() as worker:
-            await _converse(socket, worker, request, settings.max_live_s)
+            ended_by = await _converse(socket, worker, request, settings.max_live_s)
+        if ended_by is not None:
+            raise ended_by
         await socket.close(1000)
     except WebSocketDisconnect:
         pass
@@ -47,7 +49,10 @@ async def serve_stream(socket: WebSocket, crew: Crew, settings: ServeSettings) -
         await _farewell(socket, str(error))
 
 
-async def _converse(socket: WebSocket, worker: Worker, request: dict[str, Any], max_s: float) -> None:
+async def _converse(
+    socket: WebSocket, worker: Worker, request: dict[str, Any], max_s: float
+) -> Exception | None:
+    """Pass audio on and answers back; gives what the client did wrong, if anything."""
     loop = asyncio.get_running_loop()
     until = time.monotonic() + max_s
 
@@ -55,22 +60,27 @@ async def _converse(socket: WebSocket, worker: Worker, request: dict[str, Any], 
         return await loop.run_in_executor(None, worker.ask, message)
 
     kind, body = await ask(json.dumps({**request, "task": "live", "name": "stream"}).encode())
-    while kind == b"R":
-        for running in json.loads(body):
-            await socket.send_json({"running": running})
-        message = await _next(socket)
-        if isinstance(message, bytes):
-            if time.monotonic() > until:
-                raise _Refused(f"a stream may last {max_s:g} s")
-            kind, body = await ask(b"D" + message)
-        elif message == {"end": True}:
-            kind, body = await ask(b"F")
-        else:
-            raise _Refused('audio comes in binary messages; {"end": true} ends the stream')
+    try:
+        while kind == b"R":
+            for running in json.loads(body):
+                await socket.send_json({"running": running})
+            message = await _next(socket)
+            if isinstance(message, bytes):
+                if time.monotonic() > until:
+                    raise _Refused(f"a stream may last {max_s:g} s")
+                kind, body = await ask(b"D" + message)
+            elif message == {"end": True}:
+                kind, body = await ask(b"F")
+            else:
+                raise _Refused('audio comes in binary messages; {"end": true} ends the stream')
+    except (_Refused, WebSocketDisconnect) as error:
+        await ask(b"F")  # the client has gone; the worker is fit for the next one
+        return error
     if kind == b"V":
         await socket.send_text('{"verdict": ' + body.decode() + "}")
     else:
         await socket.send_json({"error": body.decode()})
+    return None
 
 
 async def _next(socket: WebSocket) -> Any:
