@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # tests are imported by path, so their helper has no package
-from serve_client import Server  # noqa: E402
+from serve_client import Server
 
 
 @pytest.fixture(scope="session")
@@ -15,7 +15,9 @@ def server(tiny_onnx, tmp_path_factory):
     yield running
     assert running.stop() == 0
     assert "Traceback" not in running.log.read_text()
-    assert [path.name for path in running.folder.iterdir() if path.is_file()] == ["log.txt"]  # nothing left behind
+    assert [path.name for path in running.folder.iterdir() if path.is_file()] == [
+        "log.txt"
+    ]  # nothing left behind
 
 
 @pytest.fixture(scope="session")

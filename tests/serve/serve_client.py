@@ -21,7 +21,12 @@ class Server:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
-        environment = {**os.environ, "RINGTRUE_CACHE": str(folder), "TMPDIR": str(folder), "OMP_NUM_THREADS": "1"}
+        environment = {
+            **os.environ,
+            "RINGTRUE_CACHE": str(folder),
+            "TMPDIR": str(folder),
+            "OMP_NUM_THREADS": "1",
+        }
         self.folder = folder
         self.log = folder / "log.txt"
         command = [sys.executable, "-m", "ringtrue", "serve", "--model", str(model), "--port", str(self.port)]
@@ -71,6 +76,12 @@ class Server:
 
 def multipart(content, name, fields):
     edge = uuid.uuid4().hex
-    parts = [f'--{edge}\r\nContent-Disposition: form-data; name="{key}"\r\n\r\n{value}\r\n' for key, value in fields.items()]
+    parts = [
+        f'--{edge}\r\nContent-Disposition: form-data; name="{key}"\r\n\r\n{value}\r\n'
+        for key, value in fields.items()
+    ]
     head = f'--{edge}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n\r\n'
-    return "".join(parts).encode() + head.encode() + content + f"\r\n--{edge}--\r\n".encode(), f"multipart/form-data; boundary={edge}"
+    return (
+        "".join(parts).encode() + head.encode() + content + f"\r\n--{edge}--\r\n".encode(),
+        f"multipart/form-data; boundary={edge}",
+    )

@@ -34,7 +34,9 @@ def test_pcm_gives_the_verdict_of_check(server, speechlike, tiny_onnx):
     cuts = [data[at : at + 7_001] for at in range(0, len(data), 7_001)]  # odd: samples are cut in two
     *running, last = converse(server, json.dumps({"rate_hz": 16_000}), *cuts, END)
     assert len(running) == 10 and running[-1]["running"]["heard_s"] == 5.0
-    assert last["verdict"]["score"] == pytest.approx(Detector(tiny_onnx).check((samples, 16_000)).score, abs=1e-5)
+    assert last["verdict"]["score"] == pytest.approx(
+        Detector(tiny_onnx).check((samples, 16_000)).score, abs=1e-5
+    )
 
 
 def test_webm_is_decoded_while_it_comes(server, encode, speechlike, tiny_onnx):

@@ -16,10 +16,10 @@ from ringtrue import __version__, cli
 from ringtrue.inference.runtime import Detector
 
 pytest.importorskip("fastapi")
-from serve_client import Server, multipart  # noqa: E402  # conftest puts it there
+from serve_client import Server, multipart  # conftest puts it there
 
-from ringtrue.serve.guard import HEADERS  # noqa: E402
-from ringtrue.serve.schema import JobV1, ModelsV1, VerdictV1  # noqa: E402
+from ringtrue.serve.guard import HEADERS
+from ringtrue.serve.schema import JobV1, ModelsV1, VerdictV1
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def test_a_job_tells_how_far_it_is_and_is_forgotten(server, clip):
     checked = JobV1.model_validate(job)
     assert checked.state == "done" and checked.verdict.schema_version == 1
     voiced = [hz for hz in checked.prosody.pitch_hz if hz]
-    assert 60 < min(voiced) and max(voiced) < 400 and checked.prosody.statistics["pitch_hz"] > 60
+    assert min(voiced) > 60 and max(voiced) < 400 and checked.prosody.statistics["pitch_hz"] > 60
     assert server.ask("DELETE", f"/v1/jobs/{job['id']}")[0] == 204
     assert server.ask("GET", f"/v1/jobs/{job['id']}")[0] == 404
 
@@ -78,7 +78,9 @@ def test_models_metrics_health_and_assets(server):
     assert b"ringtrue_workers_alive 2.0" in server.ask("GET", "/metrics")[1]
     assert server.ask("GET", "/healthz")[0] == 200
     status, page, headers = server.ask("GET", "/")
-    assert status == 200 and b"<script type=\"module\"" in page and b"http" not in page.replace(b"https or", b"")
+    assert (
+        status == 200 and b'<script type="module"' in page and b"http" not in page.replace(b"https or", b"")
+    )
     assert server.ask("GET", "/", headers={"If-None-Match": headers["etag"]})[0] == 304
     for path in ("/page/../settings.py", "/page/%2e%2e/settings.py", "/page/nothing"):
         assert server.ask("GET", path)[0] == 404
@@ -112,7 +114,9 @@ def test_a_killed_worker_costs_only_its_own_request(server, clip):
     for one in clients:
         one.start()
     time.sleep(0.1)
-    workers = [pid for pid in server.processes() if b"forkserver" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    workers = [
+        pid for pid in server.processes() if b"forkserver" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    ]
     os.kill(max(workers), signal.SIGKILL)
     for one in clients:
         one.join()
@@ -168,13 +172,17 @@ def test_no_request_makes_the_service_fail(server, data):
     document = server.ask("GET", "/openapi.json")[1]
     path = data.draw(st.sampled_from(sorted(document["paths"])))
     method = data.draw(st.sampled_from(sorted(document["paths"][path]))).upper()
-    path = path.replace("{id}", data.draw(st.text("ab%/.\x7f", max_size=8)).replace("\x7f", "%00").replace("%%", "%"))
+    path = path.replace(
+        "{id}", data.draw(st.text("ab%/.\x7f", max_size=8)).replace("\x7f", "%00").replace("%%", "%")
+    )
     if data.draw(st.booleans()):
         path += "?wait_s=" + data.draw(st.sampled_from(["nan", "-1", "1e9", "x", ""]))
     kinds = ["multipart/form-data; boundary=x", "multipart/form-data", "application/json", "text/plain", "é"]
     kind = data.draw(st.sampled_from(kinds)).encode("latin-1").decode("latin-1")
     body = data.draw(st.binary(max_size=60)) + data.draw(
-        st.sampled_from([b"", b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nhi\r\n--x--\r\n'])
+        st.sampled_from(
+            [b"", b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nhi\r\n--x--\r\n']
+        )
     )
     status, answer, _ = server.ask(method, path, body, {"Content-Type": kind})
     assert status < 500

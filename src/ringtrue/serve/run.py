@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 from ringtrue.errors import require
 from ringtrue.serve.settings import ServeSettings
 
@@ -23,6 +25,9 @@ def run(settings: ServeSettings, host: str, port: int, trusted_proxies: str = ""
         require(module, "serve")
     from ringtrue.serve.app import make_app
 
+    # uvicorn raises the signal that stopped it once more when it is done; being told to stop is no failure.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
     uvicorn.run(
         make_app(settings),
         host=host,

@@ -13,19 +13,12 @@ export async function saveReport(card, verdict) {
     live.replaceWith(live.matches(".regions button") ? `${live.textContent}; ` : "");
   }
   for (const fold of copy.querySelectorAll("details")) fold.open = true;
-  const trust = document.querySelector(".trust").cloneNode(true);
-  const page = document.implementation.createHTMLDocument(`ringtrue: ${verdict.name}`);
-  page.documentElement.lang = "en";
-  const kind = page.createElement("meta");
-  kind.setAttribute("charset", "utf-8");
-  const sheet = page.createElement("style");
-  sheet.textContent = style;
-  page.head.prepend(kind);
-  page.head.append(sheet);
-  const main = page.createElement("main");
-  main.append(copy, trust);
-  page.body.append(main);
-  save(`<!doctype html>\n${page.documentElement.outerHTML}`, "text/html", `${verdict.name}.ringtrue.html`);
+  const main = document.createElement("main");
+  main.append(copy, document.querySelector(".trust").cloneNode(true));
+  const title = document.createElement("title");
+  title.textContent = `ringtrue: ${verdict.name}`;
+  const head = `<meta charset="utf-8"><meta name="viewport" content="width=device-width">${title.outerHTML}<style>${style}</style>`;
+  save(`<!doctype html>\n<html lang="en"><head>${head}</head><body>${main.outerHTML}</body></html>`, "text/html", `${verdict.name}.ringtrue.html`);
 }
 
 function save(text, type, name) {
