@@ -154,7 +154,8 @@ def test_what_is_in_flight_is_finished_after_sigterm(tiny_onnx, clip, tmp_path):
     server = Server(tiny_onnx, tmp_path, "--workers", "1")
     body, kind = multipart(clip, "clip.wav", {})
     slow = socket.create_connection(("127.0.0.1", server.port))
-    head = f"POST /v1/check HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
+    lines = ["POST /v1/check HTTP/1.1", f"Host: 127.0.0.1:{server.port}", f"Content-Type: {kind}"]
+    head = "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""])
     slow.sendall(head.encode() + body[:1000])
     time.sleep(0.3)
     server.process.send_signal(signal.SIGTERM)

@@ -39,10 +39,12 @@ def draw(source: Source, reference: Mapping[str, Any] | None) -> dict[str, Any]:
     Raises:
         AudioError: The source cannot be read as audio.
     """
-    pitch, quiet, first = [], [], []
+    pitch: list[NDArray[np.float64]] = []
+    quiet: list[NDArray[np.bool_]] = []
+    first: list[NDArray[np.float32]] = []
     with open_stream(source) as stream:
         for piece in _pieces(stream):
-            if sum(map(len, first)) < _MEASURED:
+            if sum(len(one) for one in first) < _MEASURED:
                 first.append(piece)
             hz = track_pitch(piece).hz
             pitch.append(
@@ -77,7 +79,7 @@ def _pieces(blocks: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float3
     held: list[NDArray[np.float32]] = []
     for block in blocks:
         held.append(block)
-        while sum(map(len, held)) >= _PIECE:
+        while sum(len(one) for one in held) >= _PIECE:
             joined = np.concatenate(held)
             yield joined[:_PIECE]
             held = [joined[_PIECE:]]

@@ -54,7 +54,7 @@ class ServeSettings:
     task_s: float = 120.0
     task_cpu_s: int = 100
     memory_bytes: int = 768 << 20
-    waiting: int = 64
+    waiting: int = 512
     per_client: int = 16
     rate_a_minute: float = 600.0
     burst: int = 120

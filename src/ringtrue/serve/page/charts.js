@@ -3,37 +3,39 @@
 import { svg } from "./elements.js";
 import { clock, signed } from "./words.js";
 
-const WIDTH = Math.max(280, Math.min(720, innerWidth - 76)); // as wide as it will be seen, so that its text can be read
+const wide = () => Math.max(280, Math.min(720, innerWidth - 76)); // as it will be seen, so that text keeps its size
 const FULL_LLR = 6; // drawn at full strength from here on
 const MOST_PIECES = 240;
 
 /** Draw where an LLR lies between "a machine" and "a person", with the limits of the operating point. */
 export function scale(llr, band, label = "evidence") {
-  const x = (value) => WIDTH / 2 + (Math.max(-FULL_LLR, Math.min(FULL_LLR, value)) / FULL_LLR) * (WIDTH / 2 - 8);
+  const width = wide();
+  const x = (value) => width / 2 + (Math.max(-FULL_LLR, Math.min(FULL_LLR, value)) / FULL_LLR) * (width / 2 - 8);
   const at = x(llr);
-  const lower = band ? x(band.lower) : WIDTH / 2, upper = band ? x(band.upper) : WIDTH / 2;
+  const lower = band ? x(band.lower) : width / 2, upper = band ? x(band.upper) : width / 2;
   const words = `${label}: log-likelihood ratio ${signed(llr)}, on a scale from a machine at −6 to a person at +6` +
     (band ? `; called machine-made below ${signed(band.lower)}, human from ${signed(band.upper)} on` : "");
-  return svg("svg", { viewBox: `0 0 ${WIDTH} 78`, role: "img", "aria-label": words, class: "scale" },
+  return svg("svg", { viewBox: `0 0 ${width} 78`, role: "img", "aria-label": words, class: "scale" },
     svg("rect", { class: "made", x: 0, y: 30, width: lower, height: 12, opacity: 0.75 }),
     svg("rect", { class: "band", x: lower, y: 30, width: upper - lower, height: 12 }),
-    svg("rect", { class: "real", x: upper, y: 30, width: WIDTH - upper, height: 12, opacity: 0.75 }),
-    svg("path", { class: "edge", d: `M${WIDTH / 2} 26V46` }),
+    svg("rect", { class: "real", x: upper, y: 30, width: width - upper, height: 12, opacity: 0.75 }),
+    svg("path", { class: "edge", d: `M${width / 2} 26V46` }),
     svg("path", { class: "needle", d: `M${at} 44l-7 -20h14z` }),
-    svg("text", { x: Math.max(26, Math.min(WIDTH - 26, at)), y: 18, "text-anchor": "middle", class: "strong" }, signed(llr)),
+    svg("text", { x: Math.max(26, Math.min(width - 26, at)), y: 18, "text-anchor": "middle", class: "strong" }, signed(llr)),
     svg("text", { x: 0, y: 60 }, "fits a machine"),
-    svg("text", { x: WIDTH / 2, y: 74, "text-anchor": "middle" }, "equally likely"),
-    svg("text", { x: WIDTH, y: 60, "text-anchor": "end" }, "fits a person"));
+    svg("text", { x: width / 2, y: 74, "text-anchor": "middle" }, "equally likely"),
+    svg("text", { x: width, y: 60, "text-anchor": "end" }, "fits a person"));
 }
 
 /** Draw the outline of the sound and the evidence of each piece; a click or an arrow key moves `audio`. */
 export function timeline(verdict, audio) {
+  const width = wide();
   const duration = Math.max(verdict.audio.duration_s, 1e-6);
-  const x = (seconds) => (WIDTH * seconds) / duration;
-  const peak = Math.max(1e-3, ...verdict.envelope), step = WIDTH / Math.max(1, verdict.envelope.length);
+  const x = (seconds) => (width * seconds) / duration;
+  const peak = Math.max(1e-3, ...verdict.envelope), step = width / Math.max(1, verdict.envelope.length);
   const head = svg("path", { class: "head", d: "M0 0V124" });
   const picture = svg("svg", {
-    viewBox: `0 0 ${WIDTH} 142`, class: "timeline", tabindex: 0, role: "slider", "aria-valuemin": 0,
+    viewBox: `0 0 ${width} 142`, class: "timeline", tabindex: 0, role: "slider", "aria-valuemin": 0,
     "aria-valuemax": duration.toFixed(1), "aria-valuenow": 0, "aria-valuetext": described(verdict, 0),
     "aria-label": "Position in the recording; arrow keys move, space plays",
   },
@@ -42,13 +44,13 @@ export function timeline(verdict, audio) {
       const half = Math.max(0.7, (40 * value) / peak);
       return svg("rect", { class: "wave", x: index * step, y: 44 - half, width: Math.max(0.5, step * 0.7), height: 2 * half });
     }),
-    svg("path", { class: "axis", d: `M0 107H${WIDTH}` }),
+    svg("path", { class: "axis", d: `M0 107H${width}` }),
     joined(verdict.segments).map(({ start_s, end_s, llr }) => {
       const height = Math.max(1.5, Math.min(1, Math.abs(llr) / FULL_LLR) * 16);
       return svg("rect", { class: llr > 0 ? "real" : "made", x: x(start_s), y: llr > 0 ? 107 - height : 107, width: Math.max(0.7, x(end_s - start_s) - 0.8), height },
         svg("title", {}, `${start_s.toFixed(1)} to ${end_s.toFixed(1)} s: LLR ${signed(llr)}`));
     }),
-    ticks(duration).map((second) => svg("text", { x: x(second), y: 139, "text-anchor": second === 0 ? "start" : x(second) > WIDTH - 24 ? "end" : "middle" }, clock(second))),
+    ticks(duration).map((second) => svg("text", { x: x(second), y: 139, "text-anchor": second === 0 ? "start" : x(second) > width - 24 ? "end" : "middle" }, clock(second))),
     head);
   const seek = (seconds) => { audio.currentTime = Math.max(0, Math.min(duration - 0.01, seconds)); };
   picture.addEventListener("click", (event) => {
@@ -94,18 +96,19 @@ function ticks(duration) {
 
 /** Draw pitch over time on a logarithmic axis, with pauses shaded. */
 export function pitch(prosody, duration) {
-  const x = (seconds) => 40 + ((WIDTH - 40) * seconds) / Math.max(duration, 1e-6);
+  const width = wide();
+  const x = (seconds) => 40 + ((width - 40) * seconds) / Math.max(duration, 1e-6);
   const y = (hz) => 116 - (Math.log2(hz / 60) / Math.log2(400 / 60)) * 108;
   const voiced = prosody.pitch_hz.filter((hz) => hz !== null);
   const middle = voiced.toSorted((a, b) => a - b)[Math.floor(voiced.length / 2)];
   const words = voiced.length
     ? `Pitch over time: median ${middle.toFixed(0)} Hz, from ${Math.min(...voiced).toFixed(0)} to ${Math.max(...voiced).toFixed(0)} Hz; ${prosody.pauses.length} pauses`
     : "No voice with a pitch was found";
-  return svg("svg", { viewBox: `0 0 ${WIDTH} 126`, role: "img", "aria-label": words },
+  return svg("svg", { viewBox: `0 0 ${width} 126`, role: "img", "aria-label": words },
     prosody.pauses.map(([start, end]) => svg("rect", { class: "pause", x: x(start), y: 4, width: Math.max(1, x(end) - x(start)), height: 114 },
       svg("title", {}, `pause of ${(end - start).toFixed(1)} s`))),
     [60, 100, 200, 400].map((hz) => [
-      svg("path", { class: "axis", d: `M40 ${y(hz)}H${WIDTH}` }),
+      svg("path", { class: "axis", d: `M40 ${y(hz)}H${width}` }),
       svg("text", { x: 32, y: y(hz) + 4, "text-anchor": "end" }, String(hz)),
     ]).flat(),
     prosody.pitch_hz.map((hz, index) => hz === null ? null : svg("circle", { class: "pitch", cx: x((index + 0.5) * prosody.step_s), cy: y(hz), r: 1.6 })));
