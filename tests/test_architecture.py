@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "evaluation": {*FOUNDATIONS, "", "audio", "windows", "prosody", "data", "models"},
     "training": {*FOUNDATIONS, "", "tensors", "audio", "windows", "config", "data", "models", "evaluation"},
     "inference": {*FOUNDATIONS, "audio", "windows", "prosody", "models", "evaluation"},
-    "packing": {*FOUNDATIONS, "audio", "windows", "data", "evaluation", "inference"},
+    "packing": {*FOUNDATIONS, "audio", "windows", "prosody", "data", "evaluation", "inference"},
     "robustness": {*FOUNDATIONS, "audio", "data", "evaluation", "inference"},
     "tracing": {*FOUNDATIONS, "", "tensors", "audio", "windows", "data", "models", "evaluation", "inference"},
     "pipeline": {
