@@ -175,7 +175,10 @@ def test_help_imports_nothing_heavy():
 
 
 def test_what_judges_for_strangers_imports_no_training_side():
-    assert loaded_by("import ringtrue.serve.worker, ringtrue.serve.crew") & {"torch", "sklearn", "scipy"} == set()
+    assert (
+        loaded_by("import ringtrue.serve.worker, ringtrue.serve.crew") & {"torch", "sklearn", "scipy"}
+        == set()
+    )
 
 
 def test_the_public_api_is_what_the_package_says():

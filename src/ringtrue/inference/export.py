@@ -21,7 +21,9 @@ from ringtrue.inference.session import FORMAT, METADATA_KEY, open_session
 from ringtrue.models import checkpoint
 from ringtrue.windows import HOP, WINDOW
 
-TOLERANCE = 1e-4  # largest difference between torch and ONNX Runtime: of a logit, or its share where it is above 1
+TOLERANCE = (
+    1e-4  # largest difference between torch and ONNX Runtime: of a logit, or its share where it is above 1
+)
 PREPROCESSING = {
     "input": "wave: float32 (B, T), mono, full scale 1",
     "sample_rate_hz": SAMPLE_RATE_HZ,
