@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "evaluation": {*FOUNDATIONS, "", "audio", "windows", "prosody", "data", "models"},
     "training": {*FOUNDATIONS, "", "tensors", "audio", "windows", "config", "data", "models", "evaluation"},
     "inference": {*FOUNDATIONS, "audio", "windows", "prosody", "models", "evaluation"},
-    "packing": {*FOUNDATIONS, "audio", "windows", "data", "evaluation", "inference"},
+    "packing": {*FOUNDATIONS, "audio", "windows", "prosody", "data", "evaluation", "inference"},
     "robustness": {*FOUNDATIONS, "audio", "data", "evaluation", "inference"},
     "tracing": {*FOUNDATIONS, "", "tensors", "audio", "windows", "data", "models", "evaluation", "inference"},
     "pipeline": {
@@ -40,6 +40,7 @@ MAY_IMPORT = {
     },
     "auditing": {*FOUNDATIONS, "data", "evaluation", "pipeline"},
     "experiment": {*FOUNDATIONS, "", "config", "data", "evaluation", "inference", "pipeline"},
+    "serve": {*FOUNDATIONS, "", "audio", "windows", "prosody", "inference"},
     "demo": {*FOUNDATIONS, "", "config", "data", "evaluation", "inference", "pipeline"},
     "cli": {
         "",
@@ -57,6 +58,7 @@ MAY_IMPORT = {
         "files",
         "packing",
         "robustness",
+        "serve",
     },
 }
 # What a verdict is made of: nothing here may reach for torch or for the training side.
@@ -71,7 +73,7 @@ NUMPY_ONLY = [
 ]
 HEAVY = {
     "torch", "transformers", "sklearn", "scipy", "onnxruntime", "onnx", "soundfile", "soxr", "av", "yaml", "pydantic",
-    "tensorboard", "matplotlib", "huggingface_hub",
+    "tensorboard", "matplotlib", "huggingface_hub", "fastapi", "starlette", "uvicorn", "prometheus_client",
 }  # fmt: skip
 # These rooms are about their dependency: to import them is to want it.
 ABOUT = {
@@ -84,7 +86,10 @@ ABOUT = {
     | {f"training/{path.name}" for path in (SOURCE / "training").glob("*.py")}
     | {f"tracing/{name}.py" for name in ("clips", "learning", "methods", "two_stage", "distil")},
     "yaml": {"config.py"},
-    "pydantic": {"config.py", "experiment/plan.py"},
+    "pydantic": {"config.py", "experiment/plan.py", "serve/schema.py"},
+    "fastapi": {"serve/app.py"},
+    "starlette": {"serve/app.py", "serve/guard.py", "serve/live.py"},
+    "prometheus_client": {"serve/meters.py"},
 }
 
 
@@ -167,6 +172,13 @@ def test_importing_the_package_imports_nothing_heavy():
 def test_help_imports_nothing_heavy():
     code = "import ringtrue.cli\ntry: ringtrue.cli.main(['--help'])\nexcept SystemExit: pass"
     assert loaded_by(code) & {*HEAVY, "numpy"} == set()
+
+
+def test_what_judges_for_strangers_imports_no_training_side():
+    assert (
+        loaded_by("import ringtrue.serve.worker, ringtrue.serve.crew") & {"torch", "sklearn", "scipy"}
+        == set()
+    )
 
 
 def test_the_public_api_is_what_the_package_says():

@@ -8,6 +8,7 @@ nothing but whether the copy is refused).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -27,7 +28,8 @@ from ringtrue.inference.export import export_onnx
 from ringtrue.inference.runtime import Detector, Hearing
 from ringtrue.inference.sequential import HORIZON_S, Extremes, decide, fit_extremes, looks
 from ringtrue.inference.session import update_card
-from ringtrue.windows import split
+from ringtrue.prosody import VOICE, statistics
+from ringtrue.windows import CONTENT_FRAME, split
 
 Progress = Callable[[str], None]
 FORMATS = ("onnx", "fp16", "int8")
@@ -277,7 +279,11 @@ def _summaries(trials: Sequence[Trial], load: Load) -> Iterator[dict[str, float]
     for _, wave in _readable(trials, load):
         evidence = Evidence()
         evidence.push(wave)
-        yield evidence.summary()
+        voice = asdict(statistics(wave)) if len(wave) >= CONTENT_FRAME else {}
+        yield {
+            **evidence.summary(),
+            **{name: voice[name] for name in VOICE if voice.get(name) is not None},
+        }
 
 
 def _readable(trials: Sequence[Trial], load: Load) -> Iterator[tuple[Trial, NDArray[np.float32]]]:

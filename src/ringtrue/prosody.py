@@ -274,6 +274,12 @@ class ProsodyStatistics:
     pause_sd_s: float | None
 
 
+VOICE = (
+    "pitch_hz", "pitch_sd_semitones", "final_lowering_semitones", "jitter_cents", "shimmer_db", "periodicity",
+    "speech_rate_hz", "rhythm_npvi",
+)  # fmt: skip
+"""Those of `ProsodyStatistics` that describe a voice; the rest depends on where a clip was cut."""
+
 FRAMES_A_SECOND = SAMPLE_RATE_HZ / CONTENT_STRIDE  # of a `Track`
 
 

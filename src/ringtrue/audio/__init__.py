@@ -4,7 +4,7 @@ Everything past this room takes what it makes. `load` gives a whole recording, `
 samples, bit for bit, in bounded memory for any length.
 """
 
-from ringtrue.audio.decode import AudioInfo, Source
+from ringtrue.audio.decode import AudioInfo, Source, open_live
 from ringtrue.audio.find import AUDIO_SUFFIXES, find_recordings
 from ringtrue.audio.resample import MAX_RATE_HZ, MIN_RATE_HZ, SAMPLE_RATE_HZ, Resampler, to_float, to_mono
 from ringtrue.audio.wave import AudioStream, Wave, load, open_stream
@@ -21,6 +21,7 @@ __all__ = [
     "Wave",
     "find_recordings",
     "load",
+    "open_live",
     "open_stream",
     "to_float",
     "to_mono",

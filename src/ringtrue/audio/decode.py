@@ -124,6 +124,23 @@ def open_native(source: Source, stack: contextlib.ExitStack) -> NativeAudio:
     return native
 
 
+def open_live(pipe: Any, name: str, stack: contextlib.ExitStack) -> NativeAudio:
+    """Open a recording that is still arriving, in a container made for that: WebM, Ogg, MPEG-TS.
+
+    Args:
+        pipe: An object with ``read(count)`` that waits for the next bytes and gives none at the end; no ``seek``.
+        name: What to call it.
+        stack: Takes what must be closed afterwards.
+
+    Returns:
+        The opened recording, as soon as enough has come to know what it is; without a sha256.
+
+    Raises:
+        AudioError: It is not audio, or beyond the limits.
+    """
+    return _open_ffmpeg(pipe, name, "", stack, None, b"")
+
+
 # --- a source -> a seekable binary file ---------------------------------------------------------------------
 
 
@@ -277,7 +294,8 @@ def _open_ffmpeg(
         form, rate_hz = headerless
         if form != "g722":  # that demuxer knows its one rate
             options["sample_rate"] = str(rate_hz)
-    file.seek(0)
+    if hasattr(file, "seek"):
+        file.seek(0)
     try:
         container = stack.enter_context(av.open(file, format=form, options=options, metadata_errors="ignore"))
     except (av.FFmpegError, OSError, ValueError) as error:

@@ -13,7 +13,19 @@ import sys
 from collections.abc import Callable, Sequence
 
 from ringtrue import __version__
-from ringtrue.cli import bench, check, corpus, evaluate, experiment, export, listen, probe, trace, train
+from ringtrue.cli import (
+    bench,
+    check,
+    corpus,
+    evaluate,
+    experiment,
+    export,
+    listen,
+    probe,
+    serve,
+    trace,
+    train,
+)
 from ringtrue.cli.terminal import BROKEN_PIPE, ERROR, EXIT_CODES, INTERRUPTED, complain
 from ringtrue.errors import RingtrueError
 
@@ -85,6 +97,6 @@ def _parser() -> argparse.ArgumentParser:
         sub.set_defaults(run=run)
         return sub
 
-    for module in (check, listen, corpus, train, experiment, trace, export, evaluate, probe, bench):
+    for module in (check, listen, serve, corpus, train, experiment, trace, export, evaluate, probe, bench):
         module.add(command)
     return parser

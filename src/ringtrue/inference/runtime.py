@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ringtrue.audio import Source, open_stream
+from ringtrue.audio import SAMPLE_RATE_HZ, Source, open_stream
 from ringtrue.errors import CheckpointError
 from ringtrue.files import cache_dir, sha256_file
 from ringtrue.inference.evidence import Evidence
@@ -24,6 +24,8 @@ from ringtrue.windows import Windows
 
 if TYPE_CHECKING:
     from ringtrue.inference.stream import Stream
+
+Progress = Callable[[float, float | None], None]
 
 _SUSPECTS = 4  # windows that a source is looked for in
 
@@ -85,11 +87,13 @@ class Detector:
         scores: NDArray[np.float64] = (logits[:, 1] - logits[:, 0]).astype(np.float64)
         return scores
 
-    def check(self, source: Source) -> Verdict:
+    def check(self, source: Source, progress: Progress | None = None) -> Verdict:
         """Judge a recording.
 
         Args:
             source: A path, bytes, or ``(samples, rate_hz)``. Any length, in bounded memory.
+            progress: Told after every block how many seconds were heard and how many the header promises, if it
+                does; what it raises ends the judging.
 
         Returns:
             The verdict.
@@ -101,6 +105,8 @@ class Detector:
         with open_stream(source) as stream:
             for block in stream:
                 hearing.push(block)
+                if progress is not None:
+                    progress(hearing.evidence.samples / SAMPLE_RATE_HZ, stream.info.promised_s)
             info, warnings = stream.info, stream.warnings
         starts, scores = hearing.scores()
         return self.trace(self.judge.verdict(info, hearing.evidence, starts, scores, warnings), hearing)

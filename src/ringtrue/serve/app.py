@@ -1,0 +1,267 @@
+"""Settings -> the ASGI application: what can be asked, and what answers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import mimetypes
+from collections.abc import AsyncIterator
+from importlib.resources import files
+from pathlib import PurePosixPath
+from typing import Annotated, Any
+
+from fastapi import (
+    APIRouter,
+    FastAPI,
+    File,
+    Form,
+    Header,
+    HTTPException,
+    Path,
+    Query,
+    Request,
+    Response,
+    UploadFile,
+)
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.websockets import WebSocket
+
+from ringtrue import __version__
+from ringtrue.errors import RingtrueError
+from ringtrue.inference.batch import Setup
+from ringtrue.serve.crew import Busy, Crew, WorkerLost
+from ringtrue.serve.guard import Guard, problem
+from ringtrue.serve.jobs import Jobs
+from ringtrue.serve.live import serve_stream
+from ringtrue.serve.meters import Meters
+from ringtrue.serve.schema import JobV1, Limits, ModelsV1, Problem, VerdictV1
+from ringtrue.serve.settings import ServeSettings
+from ringtrue.serve.worker import Bounds
+
+_PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {"model": Problem, "description": what}
+    for status, what in {
+        400: "not a request that can be read",
+        408: "the upload took too long",
+        413: "the upload is too large",
+        422: "it cannot be judged; the detail says why",
+        429: "too many requests",
+        500: "the service failed",
+        503: "too many recordings wait, or a worker died over this one",
+    }.items()
+}
+_NAME_LENGTH = 120
+_JSON = "application/json"
+_Upload = Annotated[UploadFile, File(description="a recording, of any format and rate; its content decides")]
+
+
+class Service:
+    """What the routes share: workers, jobs, meters.
+
+    Args:
+        settings: Limits and permissions.
+    """
+
+    def __init__(self, settings: ServeSettings):
+        self.settings = settings
+        setup = Setup(settings.model, threshold=settings.threshold)
+        bounds = Bounds(settings.memory_bytes, settings.task_cpu_s)
+        self.crew = Crew(setup, bounds, settings.workers, settings.waiting)
+        self.live = Crew(setup, bounds, settings.max_live, waiting=0)
+        self.jobs = Jobs(self.crew, settings)
+        self.meters = Meters(self.crew, self.live, self.jobs)
+        self.model: dict[str, Any] = {}
+        self.draining = False
+
+    @contextlib.asynccontextmanager
+    async def lifespan(self, _: FastAPI) -> AsyncIterator[None]:
+        """Start the workers; end them once the last request has been answered."""
+        self.model = await self.crew.start()
+        yield
+        self.draining = True
+        await self.jobs.stop()
+        await self.crew.stop()
+        await self.live.stop()
+
+    async def judge(self, upload: UploadFile, task: str) -> bytes:
+        """Have an upload judged."""
+        limits = self.settings
+        request = {
+            "task": task,
+            "name": _name(upload),
+            "max_s": limits.max_check_s,
+            "too_long": "Send it to /v1/jobs.",
+        }
+        return await self.crew.run(request, descriptor(upload), limits.task_s + limits.max_check_s / 10)
+
+
+def make_app(settings: ServeSettings) -> FastAPI:
+    """Make the application.
+
+    Args:
+        settings: Limits and permissions.
+
+    Returns:
+        An application; its workers start with it.
+    """
+    service = Service(settings)
+    app = FastAPI(
+        title="ringtrue",
+        version=__version__,
+        summary="Does this voice ring true? Recordings in, verdicts out; nothing is kept.",
+        docs_url=None,  # their assets would come from another site
+        redoc_url=None,
+        lifespan=service.lifespan,
+        generate_unique_id_function=lambda route: route.name,
+    )
+    app.add_exception_handler(RingtrueError, _unfit)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(StarletteHTTPException, _refused)
+    app.include_router(_api(service))
+    app.include_router(_operations(service))
+    app.include_router(_page())
+    app.add_middleware(Guard, settings=settings, observe=service.meters.observe)
+    return app
+
+
+def _api(service: Service) -> APIRouter:
+    routes = APIRouter(prefix="/v1", responses=_PROBLEMS)
+
+    @routes.post("/check", response_model=VerdictV1)
+    async def check(file: _Upload, accept: Annotated[str, Header()] = _JSON) -> Response:
+        """Judge a recording and wait for the verdict; `Accept: text/html` gives a report instead."""
+        if "text/html" in accept:
+            return Response(await service.judge(file, "report"), media_type="text/html")
+        return Response(await service.judge(file, "check"), media_type=_JSON)
+
+    @routes.post("/jobs", status_code=202, response_model=JobV1)
+    async def begin_job(
+        request: Request,
+        file: _Upload,
+        prosody: Annotated[bool, Form(description="draw how it is spoken")] = False,
+    ) -> dict[str, Any]:
+        """Have a recording judged, a long one too, and ask for it later."""
+        job = service.jobs.begin(request.state.client, _name(file), descriptor(file), prosody)
+        return job.to_dict()
+
+    @routes.get("/jobs/{id}", response_model=JobV1, responses={404: {"model": Problem}})
+    async def ask_job(
+        request: Request,
+        id: Annotated[str, Path(max_length=64)],
+        wait_s: Annotated[
+            float, Query(ge=0, le=30, description="answer at the next news, or after so long")
+        ] = 0,
+    ) -> dict[str, Any]:
+        """Ask how far a job is."""
+        job = service.jobs.find(request.state.client, id)
+        if job is None:
+            raise HTTPException(404, "there is no such job; finished ones are kept for a few minutes")
+        if wait_s and job.ended_at is None:
+            job.news.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(job.news.wait(), wait_s)
+        return job.to_dict()
+
+    @routes.delete("/jobs/{id}", status_code=204, responses={404: {"model": Problem}})
+    async def forget_job(request: Request, id: Annotated[str, Path(max_length=64)]) -> None:
+        """Stop a job, or forget what came of it."""
+        job = service.jobs.find(request.state.client, id)
+        if job is None:
+            raise HTTPException(404, "there is no such job")
+        service.jobs.drop(job)
+
+    @routes.get("/models", response_model=ModelsV1)
+    async def models() -> dict[str, Any]:
+        """Say what judges, how it was calibrated, and what is accepted."""
+        limits = {name: getattr(service.settings, name) for name in Limits.model_fields}
+        return {"models": [service.model], "limits": limits, "ringtrue": __version__}
+
+    @routes.websocket("/stream")
+    async def stream(socket: WebSocket) -> None:
+        """See `ringtrue.serve.live`."""
+        await serve_stream(socket, service.live, service.settings)
+
+    return routes
+
+
+def _operations(service: Service) -> APIRouter:
+    routes = APIRouter()
+
+    @routes.get("/healthz")
+    async def healthz() -> dict[str, str]:
+        """Say that the process answers."""
+        return {"status": "ok"}
+
+    @routes.get("/readyz", responses={503: {"model": Problem}})
+    async def readyz() -> dict[str, str]:
+        """Say whether recordings can be judged."""
+        if service.draining or not service.crew.alive:
+            raise HTTPException(503, "no worker is ready")
+        return {"status": "ready"}
+
+    @routes.get("/metrics", response_class=Response)
+    async def metrics() -> Response:
+        """Give the meters, for Prometheus."""
+        return Response(service.meters.exposition(), media_type="text/plain; version=0.0.4")
+
+    return routes
+
+
+def _page() -> APIRouter:
+    """Serve the page out of memory: no path from a client reaches the file system."""
+    routes = APIRouter(include_in_schema=False)
+    for asset in sorted((files("ringtrue.serve") / "page").iterdir(), key=lambda one: one.name):
+        content = asset.read_bytes()
+        path = "/" if asset.name == "index.html" else f"/page/{asset.name}"
+        kind = mimetypes.guess_type(PurePosixPath(asset.name))[0] or "application/octet-stream"
+        routes.add_api_route(path, _asset(content, kind), methods=["GET"], name=asset.name)
+    return routes
+
+
+def _asset(content: bytes, kind: str) -> Any:
+    tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+
+    async def asset(request: Request) -> Response:
+        headers = {"ETag": tag, "Cache-Control": "no-cache"}
+        if request.headers.get("if-none-match") == tag:
+            return Response(status_code=304, headers=headers)
+        return Response(content, media_type=kind, headers=headers)
+
+    return asset
+
+
+def descriptor(upload: UploadFile) -> int:
+    """Give the descriptor of an upload's temporary file, which has no name and vanishes with its last descriptor."""
+    file: Any = upload.file
+    file.rollover()
+    file.seek(0)
+    return int(file.fileno())
+
+
+def _name(upload: UploadFile) -> str:
+    """Say what the sender calls a recording, fit to be shown; it is never a path for us."""
+    name = (upload.filename or "recording").replace("\\", "/").rpartition("/")[2][-_NAME_LENGTH:]
+    return name if name.isprintable() else ascii(name)[1:-1]
+
+
+async def _unfit(_: Request, error: Exception) -> Response:
+    status = 503 if isinstance(error, Busy | WorkerLost) else 422
+    message = f"this recording could not be judged: {error}" if isinstance(error, WorkerLost) else str(error)
+    return _problem(status, message, {"Retry-After": "2"} if isinstance(error, Busy) else None)
+
+
+async def _invalid(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    return _problem(422, f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, StarletteHTTPException)
+    return _problem(error.status_code, str(error.detail), error.headers)
+
+
+def _problem(status: int, detail: str, headers: Any = None) -> Response:
+    return Response(problem(status, detail), status, headers, media_type="application/problem+json")

@@ -1,0 +1,121 @@
+// What a person does on the page -> recordings to judge -> rows and cards.
+
+import { card, tag } from "./card.js";
+import { scale } from "./charts.js";
+import { html } from "./elements.js";
+import { record } from "./record.js";
+import * as service from "./service.js";
+import { clock, signed } from "./words.js";
+
+const part = (id) => document.getElementById(id);
+const AT_ONCE = 2; // recordings on their way at a time; the others wait here
+const waiting = [];
+let running = 0, count = 0, band = null, limits = null;
+
+function take(files) {
+  for (const file of files) {
+    const id = `r${count++}`;
+    const bar = html("progress", { max: 1, "aria-label": `Progress of ${file.name}` }), words = html("span", { class: "soft" }, "waiting");
+    const row = html("tr", {}, html("td", {}, file.name || "recording"), html("td", { colspan: 3 }, bar, words));
+    part("rows").append(row);
+    waiting.push({ id, file, row, bar, words });
+  }
+  part("list").hidden = count === 0;
+  next();
+}
+
+function next() {
+  while (running < AT_ONCE && waiting.length) {
+    running += 1;
+    judge(waiting.shift()).finally(() => { running -= 1; next(); });
+  }
+}
+
+async function judge({ id, file, row, bar, words }) {
+  const tell = (share, text) => {
+    words.textContent = text;
+    share === null ? bar.removeAttribute("value") : (bar.value = share);
+  };
+  try {
+    if (limits && file.size > limits.max_upload_bytes) throw new service.Refusal(413, `it holds ${file.size} bytes; ${limits.max_upload_bytes} are accepted`);
+    const { verdict, prosody } = await service.judge(file, tell);
+    const made = card(id, { verdict, prosody }, file);
+    place(made, id);
+    const name = html("a", { href: `#${id}` }, verdict.name);
+    row.replaceChildren(html("td", {}, name), html("td", {}, tag(verdict.decision)),
+      html("td", { class: "number" }, verdict.llr === null ? "" : signed(verdict.llr)), html("td", { class: "number" }, verdict.audio.duration_s.toFixed(1)));
+    announce(`${verdict.name}: ${verdict.decision}`);
+  } catch (refusal) {
+    if (refusal.status === 401) part("ask-key").hidden = false;
+    row.replaceChildren(html("td", {}, file.name || "recording"), html("td", { class: "error", colspan: 3 }, refusal.message));
+    announce(`${file.name} could not be judged: ${refusal.message}`);
+  }
+}
+
+/** Keep cards in the order of the table, however they come. */
+function place(made, id) {
+  const number = (element) => Number(element.id.slice(1));
+  const after = [...part("cards").children].find((other) => number(other) > Number(id.slice(1)));
+  part("cards").insertBefore(made, after ?? null);
+}
+
+function announce(words) {
+  part("status").textContent = words;
+}
+
+async function startRecording() {
+  let socket = null;
+  const recorder = await record((samples) => {
+    part("live-clock").textContent = clock(recorder.seconds());
+    if (socket?.readyState === WebSocket.OPEN) socket.send(samples);
+  });
+  socket = service.openStream(recorder.rate, ({ running: stand, error }) => {
+    if (error) part("live-words").textContent = `no running verdict: ${error}`;
+    if (!stand) return;
+    part("live-words").textContent = stand.llr === null ? "the model is not calibrated" : `Evidence so far ${signed(stand.llr)}; the newest seconds ${signed(stand.now.llr)}.`;
+    if (stand.llr !== null) part("live-scale").replaceChildren(scale(stand.llr, band, "evidence so far"));
+  });
+  part("live").hidden = false;
+  part("record").disabled = true;
+  part("stop").focus();
+  part("stop").onclick = async () => {
+    socket.close();
+    part("live").hidden = true;
+    part("record").disabled = false;
+    part("live-scale").replaceChildren();
+    const file = await recorder.stop();
+    take([file]);
+    part("results").focus();
+  };
+}
+
+async function introduce() {
+  try {
+    const about = await service.models();
+    const model = about.models[0];
+    [band, limits] = [model.calibration.band ?? null, about.limits];
+    part("limits").textContent = `Any audio or video format, up to ${Math.round(limits.max_upload_bytes / 2 ** 20)} MiB and ${limits.max_job_s / 3600} hours.`;
+    const corpora = model.trained_on.corpora?.join(", ");
+    part("model").textContent = `Model ${model.name} (${model.sha256.slice(0, 16)}), ringtrue ${about.ringtrue}${corpora ? `, trained on ${corpora}` : ""}.`;
+  } catch (refusal) {
+    if (refusal.status === 401) part("ask-key").hidden = false;
+    else announce(refusal.message);
+  }
+}
+
+part("files").addEventListener("change", (event) => { take([...event.target.files]); event.target.value = ""; });
+part("record").addEventListener("click", () => startRecording().catch((error) => {
+  part("problem").hidden = false;
+  part("problem").textContent = `The microphone cannot be used: ${error.message}. Allow it in the browser, and use https or localhost.`;
+}));
+part("ask-key").addEventListener("submit", (event) => {
+  event.preventDefault();
+  service.useKey(part("key").value);
+  part("ask-key").hidden = true;
+  introduce();
+});
+document.addEventListener("paste", (event) => take([...event.clipboardData.files]));
+for (const kind of ["dragenter", "dragover"]) document.addEventListener(kind, (event) => { event.preventDefault(); part("drop").classList.add("over"); });
+for (const kind of ["dragleave", "drop"]) document.addEventListener(kind, () => part("drop").classList.remove("over"));
+document.addEventListener("drop", (event) => { event.preventDefault(); take([...event.dataTransfer.files]); });
+introduce();

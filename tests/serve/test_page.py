@@ -1,0 +1,146 @@
+"""The page in a real browser: files, microphone, errors, downloads, keyboard, contrast; nothing goes elsewhere."""
+
+import json
+import os
+import shutil
+import wave
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("fastapi")
+playwright = pytest.importorskip(
+    "playwright.sync_api", reason="the page's tests need playwright: ringtrue[dev]"
+)
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="the page's tests need a Chromium: apt-get install chromium"
+)
+PICTURES = os.environ.get("RINGTRUE_SCREENSHOTS")  # a folder to keep screenshots in
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory, speechlike):
+    """Chromium whose microphone hears a clip."""
+    heard = tmp_path_factory.mktemp("microphone") / "heard.wav"
+    samples = (30_000 * speechlike(4.0, seed=4, rate_hz=48_000)).astype("<i2")
+    with wave.open(str(heard), "wb") as file:
+        file.setparams((1, 2, 48_000, 0, "NONE", ""))
+        file.writeframes(samples.tobytes())
+    flags = ["--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
+             f"--use-file-for-fake-audio-capture={heard}"]  # fmt: skip
+    with playwright.sync_playwright() as driver:
+        running = driver.chromium.launch(executable_path=CHROMIUM, args=flags)
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def page(browser, server):
+    """The page, opened; complains of script errors and of requests to anywhere else."""
+    context = browser.new_context(accept_downloads=True, permissions=["microphone"])
+    opened = context.new_page()
+    trouble = []
+    opened.on("pageerror", lambda error: trouble.append(str(error)))
+    opened.on("console", lambda line: trouble.append(line.text) if "Content Security" in line.text else None)
+    home = f"127.0.0.1:{server.port}"
+    opened.on(
+        "request",
+        lambda asked: home in asked.url or asked.url[:5] in ("blob:", "data:") or trouble.append(asked.url),
+    )
+    opened.set_default_timeout(20_000)
+    opened.goto(f"http://{home}/")
+    yield opened
+    context.close()
+    assert trouble == []
+
+
+def give(page, *files):
+    page.set_input_files("#files", [{"name": n, "mimeType": "audio/wav", "buffer": b} for n, b in files])
+
+
+def come_true(page, expression):
+    """Wait; Playwright's own wait for an expression evaluates a string, which the page's policy forbids."""
+    for _ in range(100):
+        if page.evaluate(expression):
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError(expression)
+
+
+def keep(page, name):
+    if PICTURES:
+        page.screenshot(path=str(Path(PICTURES) / f"{name}.png"), full_page=True)
+
+
+def test_files_become_a_table_and_cards(page, clip):
+    evil = "<img src=x onerror=alert(1)>.wav"
+    give(page, ("first.wav", clip), ("broken.mp3", b"no sound"), (evil, clip))
+    page.wait_for_selector("#r2")
+    page.wait_for_selector("#rows .error")
+    assert page.locator(".card").count() == 2 and page.locator("#rows tr").count() == 3
+    assert evil in page.inner_text("#r2 h2") and page.locator("#r2 img").count() == 0
+    card = page.locator("#r0")
+    for words in (
+        "How strong the evidence is",
+        "Measured on 40 bona fide and 40 spoof development clips",
+        "How it is spoken",
+    ):
+        assert words in card.inner_text()
+    assert card.locator(".pitch").count() > 50
+    keep(page, "files")
+
+
+def test_the_timeline_plays_and_obeys_the_keyboard(page, clip):
+    give(page, ("first.wav", clip))
+    page.wait_for_selector("#r0 .timeline").click(position={"x": 5, "y": 40})
+    come_true(page, "document.querySelector('#r0 audio').currentTime > 0.1")
+    page.keyboard.press("Space")
+    page.keyboard.press("End")
+    come_true(page, "document.querySelector('#r0 .timeline').getAttribute('aria-valuenow') > 4.9")
+    assert "evidence here" in page.get_attribute("#r0 .timeline", "aria-valuetext")
+
+
+def test_the_microphone_is_judged_while_it_is_heard(page):
+    page.click("#record")
+    page.wait_for_selector("#live-scale svg")
+    assert "Evidence so far" in page.inner_text("#live-words")
+    keep(page, "microphone")
+    page.wait_for_timeout(1_200)
+    page.click("#stop")
+    page.wait_for_selector("#r0 .timeline")
+    assert page.inner_text("#r0 h2").startswith("microphone-")
+
+
+def test_reports_are_saved_and_need_nothing_else(page, clip, tmp_path, browser):
+    give(page, ("first.wav", clip))
+    page.wait_for_selector("#r0")
+    saved = {}
+    for button in ("HTML", "JSON"):
+        with page.expect_download() as download:
+            page.click(f"#r0 .actions button:has-text('{button}')")
+        saved[button] = tmp_path / download.value.suggested_filename
+        download.value.save_as(saved[button])
+    assert json.loads(saved["JSON"].read_text())["verdict"]["schema"] == 1
+    text = saved["HTML"].read_text()
+    assert "<script" not in text and "src=" not in text and "How far to trust this" in text
+    report = browser.new_page()
+    report.goto(saved["HTML"].as_uri())
+    assert report.locator(".timeline rect").count() > 100
+    keep(report, "report")
+    report.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_an_audit_finds_nothing_to_complain_of(page, clip, scheme):
+    axe = pytest.importorskip(
+        "axe_playwright_python.sync_playwright", reason="the audit needs axe: ringtrue[dev]"
+    )
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    page.set_viewport_size({"width": 390, "height": 800})
+    give(page, ("first.wav", clip), ("broken.mp3", b"no sound"))
+    page.wait_for_selector("#r0")
+    keep(page, f"narrow-{scheme}")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    found = axe.Axe().run(page).response["violations"]
+    assert [(one["id"], [node["html"][:90] for node in one["nodes"]]) for one in found] == []
