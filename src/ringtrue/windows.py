@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ringtrue.audio import SAMPLE_RATE_HZ
 
 WINDOW = 4 * SAMPLE_RATE_HZ  # samples a model sees at once
-HOP = 3 * SAMPLE_RATE_HZ  # samples between the starts of two windows: every join is heard whole by one of them
+HOP = 3 * SAMPLE_RATE_HZ  # samples between the starts of two windows: each join is heard whole
 
 CONTENT_FRAME = 400  # samples that one frame of evidence or content sees: 25 ms
 CONTENT_STRIDE = 320  # samples between them: 20 ms; frame i is centred on sample 200 + 320 i
