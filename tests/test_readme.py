@@ -21,6 +21,7 @@ NOT_RUN_HERE = (
     "ringtrue corpus prepare",
     "ringtrue score",
     "ringtrue listen",  # wants a microphone
+    "ringtrue serve",  # until it is stopped
     "ringtrue experiment",  # trains for hours
 )
 
