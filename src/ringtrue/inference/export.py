@@ -22,8 +22,9 @@ from ringtrue.models import checkpoint
 from ringtrue.windows import HOP, WINDOW
 
 TOLERANCE = (
-    1e-4  # largest difference between torch and ONNX Runtime: of a logit, or its share where it is above 1
+    1e-4  # largest difference of a clip's logit between torch and ONNX Runtime, or its share where above 1
 )
+_FRAME_FACTOR = 10  # a frame's logits rest on a few frames, whose rounding errors nothing averages away
 PREPROCESSING = {
     "input": "wave: float32 (B, T), mono, full scale 1",
     "sample_rate_hz": SAMPLE_RATE_HZ,
@@ -186,10 +187,11 @@ def _compare(  # type: ignore[no-untyped-def]
         for name, ours, theirs in zip(outputs, session.run(None, {"wave": wave}), expected, strict=True):
             wanted = theirs.numpy()  # a share of large values: float32 itself keeps no more of their digits
             error = float((np.abs(ours - wanted) / np.maximum(1, np.abs(wanted))).max())
-            if not error <= TOLERANCE:
+            accepted = TOLERANCE * (_FRAME_FACTOR if name == "frame_logits" else 1)
+            if not error <= accepted:
                 raise CheckpointError(
                     f"not exported: {name} of ONNX Runtime and torch differ by {error:.2g} at {wave.shape[1]} samples; "
-                    f"accepted: {TOLERANCE:g}"
+                    f"accepted: {accepted:g}"
                 )
 
 
