@@ -335,3 +335,22 @@ def test_hidden_files_of_a_folder_are_no_recordings(run, decided, speech_path, t
     (tmp_path / "._a.flac").write_bytes(b"what another system keeps beside it")
     code, out, _ = run("check", tmp_path)
     assert (code, out.count("BONA FIDE")) == (0, 1)
+
+
+def test_help_imports_no_command_and_a_command_only_its_own():
+    code = (
+        "import sys\nfrom ringtrue import cli\ncli._parser(sys.argv[1])\n"
+        "print(*sorted(name for name in sys.modules if name.startswith('ringtrue.cli.')))"
+    )
+    for word, modules in (
+        ("", "ringtrue.cli.terminal"),
+        ("demo", "ringtrue.cli.terminal ringtrue.cli.train"),
+    ):
+        done = subprocess.run([sys.executable, "-c", code, word], capture_output=True, text=True, check=True)
+        assert done.stdout.split() == modules.split()
+
+
+def test_every_command_in_the_help_can_be_run():
+    (commands,) = [action for action in cli._parser()._actions if action.dest == "command"]
+    for parser in commands.choices.values():
+        assert callable(parser.get_default("run"))

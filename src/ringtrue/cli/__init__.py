@@ -1,7 +1,7 @@
 """Words on a command line -> calls into the library -> lines on a terminal; parse, call, print and nothing else.
 
-One file for each family of commands. Nothing heavy is imported before a command needs it, so `ringtrue --help`
-answers at once.
+One file for each family of commands, imported when one of them is called, and nothing heavy before it is needed: so
+`ringtrue --help` answers at once.
 """
 
 from __future__ import annotations
@@ -11,23 +11,52 @@ import io
 import os
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 
 from ringtrue import __version__
-from ringtrue.cli import (
-    bench,
-    check,
-    corpus,
-    evaluate,
-    experiment,
-    export,
-    listen,
-    probe,
-    serve,
-    trace,
-    train,
-)
 from ringtrue.cli.terminal import BROKEN_PIPE, ERROR, EXIT_CODES, INTERRUPTED, complain
 from ringtrue.errors import RingtrueError
+
+_FAMILIES = {
+    "check": {
+        "check": "Judge recordings: decision, evidence, timeline, limits.",
+    },
+    "listen": {
+        "listen": "Judge live audio: a microphone, or raw PCM on standard input.",
+    },
+    "serve": {
+        "serve": "Serve a web page and an HTTP and WebSocket API on this machine.",
+    },
+    "corpus": {
+        "corpus": "List, prepare, describe and audit corpora.",
+    },
+    "train": {
+        "demo": "The whole story on real speech: corpus, baseline and hero, The Table, a verdict.",
+        "train": "Train one model, or go on with a run.",
+    },
+    "experiment": {
+        "experiment": "Train variants over seeds, compare them, and say what became of each hypothesis.",
+    },
+    "trace": {
+        "trace": "Name the system behind machine speech, or say that it is unknown.",
+    },
+    "export": {
+        "export": "Write a checkpoint as ONNX, smaller ONNX, or a plain state dict.",
+    },
+    "evaluate": {
+        "score": "Score every trial of a corpus split into a scores file.",
+        "evaluate": "Turn scores files into figures with intervals.",
+        "compare": "Compare scores files on the same trials: paired differences, Holm.",
+        "calibrate": "Fit scores of development trials to log-likelihood ratios, thresholds and a band.",
+    },
+    "probe": {
+        "probe": "Say what a detector listens to, and what its evidence gives away.",
+    },
+    "bench": {
+        "bench": "Measure a model: speed against peers, robustness, early decisions.",
+    },
+}
+"""File of this folder: the commands that it declares, in the order of the help."""
 
 _TRAIN_MODULES = {
     "torch",
@@ -53,7 +82,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a file name that the terminal cannot show is still printed
             stream.reconfigure(errors="backslashreplace")
-    options = _parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    options = _parser(next((word for word in words if not word.startswith("-")), "")).parse_args(words)
     try:
         return int(options.run(options))
     except RingtrueError as error:
@@ -76,7 +106,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return ERROR
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(wanted: str | None = None) -> argparse.ArgumentParser:
+    """Make the parser, with the options of one command, or of all where none is given: importing them takes time."""
     parser = argparse.ArgumentParser(
         prog="ringtrue",
         description="Does this voice ring true? Detects machine-made speech and says how it was measured.",
@@ -84,19 +115,22 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"ringtrue {__version__}")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(title="commands", dest="command", required=True, metavar="COMMAND")
+    parsers: dict[str, argparse.ArgumentParser] = {}
 
-    def command(name: str, run: Callable[[argparse.Namespace], int], help: str) -> argparse.ArgumentParser:
-        sub: argparse.ArgumentParser = commands.add_parser(
-            name,
-            help=help,
-            description=help,
-            epilog=EXIT_CODES,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        sub.set_defaults(run=run)
-        return sub
+    def command(name: str, run: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
+        parsers[name].set_defaults(run=run)
+        return parsers[name]
 
-    for module in (check, listen, serve, corpus, train, experiment, trace, export, evaluate, probe, bench):
-        module.add(command)
+    for family, lines in _FAMILIES.items():
+        for name, line in lines.items():
+            parsers[name] = commands.add_parser(
+                name,
+                help=line,
+                description=line,
+                epilog=EXIT_CODES,
+                formatter_class=argparse.RawDescriptionHelpFormatter,
+            )
+        if wanted is None or wanted in lines:
+            import_module(f"{__name__}.{family}").add(command)
     return parser

@@ -10,7 +10,7 @@ from ringtrue.cli.terminal import ERROR, OK, Command, complain, say
 
 def add(command: Command) -> None:
     """Declare the commands of this file."""
-    bench = command("bench", _bench, "Measure a model: speed against peers, robustness, early decisions.")
+    bench = command("bench", _bench)
     kinds = bench.add_subparsers(dest="kind", required=True, metavar="WHAT")
     speed = kinds.add_parser(
         "speed", help="processor time for a second of audio, live streams, size; one thread"

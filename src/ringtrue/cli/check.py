@@ -22,7 +22,7 @@ _PROGRESS_S = 5.0  # seconds between two lines of progress
 
 def add(command: Command) -> None:
     """Declare the commands of this file."""
-    check = command("check", _check, "Judge recordings: decision, evidence, timeline, limits.")
+    check = command("check", _check)
     check.add_argument(
         "files",
         nargs="*",

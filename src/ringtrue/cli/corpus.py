@@ -10,7 +10,7 @@ from ringtrue.cli.terminal import OK, Command, complain, say
 
 def add(command: Command) -> None:
     """Declare the commands of this file."""
-    corpus = command("corpus", _corpus_list, "List, prepare, describe and audit corpora.")
+    corpus = command("corpus", _corpus_list)
     actions = corpus.add_subparsers(required=True, metavar="ACTION")
     actions.add_parser("list", help="what corpora there are and what they need").set_defaults(
         run=_corpus_list

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def add(command: Command) -> None:
     """Declare the commands of this file."""
-    score = command("score", _score, "Score every trial of a corpus split into a scores file.")
+    score = command("score", _score)
     score.add_argument("model", help="an .onnx file, the name of an installed model, or content-blind")
     score.add_argument("corpus", help="a corpus name, a manifest or a folder")
     score.add_argument(
@@ -22,7 +22,7 @@ def add(command: Command) -> None:
     )
     score.add_argument("--out", type=Path, default=Path("scores.tsv"), help="scores file (scores.tsv)")
 
-    evaluate = command("evaluate", _evaluate, "Turn scores files into figures with intervals.")
+    evaluate = command("evaluate", _evaluate)
     _add_scores_options(evaluate)
     evaluate.add_argument(
         "--by", action="append", default=[], metavar="COLUMN", help="also by system, codec ..."
@@ -39,19 +39,13 @@ def add(command: Command) -> None:
         "--seeds", action="store_true", help="the files are seeds of one model: add mean and spread"
     )
 
-    compare = command(
-        "compare", _compare, "Compare scores files on the same trials: paired differences, Holm."
-    )
+    compare = command("compare", _compare)
     _add_scores_options(compare)
     compare.add_argument(
         "--figure", action="append", metavar="NAME", help="eer (default), auc, min_dcf, cllr ..."
     )
 
-    calibrate = command(
-        "calibrate",
-        _calibrate,
-        "Fit scores of development trials to log-likelihood ratios, thresholds and a band.",
-    )
+    calibrate = command("calibrate", _calibrate)
     calibrate.add_argument("scores", nargs="+", type=Path, help="development scores; several files are fused")
     _add_reading_options(calibrate)
     calibrate.add_argument("--method", choices=["affine", "monotone"], default="affine", help="(affine)")

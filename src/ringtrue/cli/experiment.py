@@ -10,11 +10,7 @@ from ringtrue.cli.terminal import ERROR, OK, Command, say
 
 def add(command: Command) -> None:
     """Declare the commands of this file."""
-    experiment = command(
-        "experiment",
-        _experiment,
-        "Train variants over seeds, compare them, and say what became of each hypothesis.",
-    )
+    experiment = command("experiment", _experiment)
     experiment.add_argument("config", type=Path, help="a YAML file, such as experiments/seed_table.yaml")
     experiment.add_argument("--jobs", type=int, default=1, metavar="N", help="processes at work (1)")
     experiment.add_argument("--smoke", action="store_true", help="one seed, two epochs of 100 steps")

@@ -12,7 +12,7 @@ _SUFFIXES = {"onnx": ".onnx", "fp16": ".fp16.onnx", "int8": ".int8.onnx", "pth":
 
 def add(command: Command) -> None:
     """Declare the commands of this file."""
-    export = command("export", _export, "Write a checkpoint as ONNX, smaller ONNX, or a plain state dict.")
+    export = command("export", _export)
     export.add_argument("checkpoint", type=Path)
     export.add_argument("--format", choices=_SUFFIXES, default="onnx", help="(onnx)")
     export.add_argument("--corpus", help="measure the model on this corpus: percentiles of real speech, sequential "

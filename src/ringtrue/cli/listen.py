@@ -20,7 +20,7 @@ _CODES = {"bona fide": OK, "spoof": SPOOF, "inconclusive": INCONCLUSIVE}
 
 def add(command: Command) -> None:
     """Declare the commands of this file."""
-    listen = command("listen", _listen, "Judge live audio: a microphone, or raw PCM on standard input.")
+    listen = command("listen", _listen)
     listen.add_argument(
         "source", nargs="?", default="microphone", help="- for PCM on standard input; else the microphone"
     )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def add(command: Command) -> None:
     """Declare the commands of this file."""
-    probe = command("probe", _probe, "Say what a detector listens to, and what its evidence gives away.")
+    probe = command("probe", _probe)
     probe.add_argument(
         "models", nargs="*", type=Path, metavar="MODEL", help="checkpoints, or .onnx files beside theirs"
     )

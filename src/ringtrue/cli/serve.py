@@ -10,7 +10,7 @@ from ringtrue.cli.terminal import ERROR, OK, Command, complain, say
 
 def add(command: Command) -> None:
     """Declare the commands of this file."""
-    serve = command("serve", _serve, "Serve a web page and an HTTP and WebSocket API on this machine.")
+    serve = command("serve", _serve)
     serve.add_argument(
         "--host", default="127.0.0.1", help="address to listen at (127.0.0.1: this machine only)"
     )

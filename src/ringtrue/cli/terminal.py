@@ -21,9 +21,7 @@ OK, SPOOF, ERROR, INCONCLUSIVE, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 3, 130, 141
 class Command(Protocol):
     """Declares a command and gives its parser; what a command's module is handed to add itself with."""
 
-    def __call__(
-        self, name: str, run: Callable[[argparse.Namespace], int], help: str
-    ) -> argparse.ArgumentParser:
+    def __call__(self, name: str, run: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
         """Declare command `name`, carried out by `run`, which gives the exit code."""
 
 

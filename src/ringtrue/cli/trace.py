@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def add(command: Command) -> None:
     """Declare the commands of this file."""
-    trace = command("trace", _list, "Name the system behind machine speech, or say that it is unknown.")
+    trace = command("trace", _list)
     actions = trace.add_subparsers(required=True, metavar="ACTION")
 
     train = actions.add_parser("train", help="train the countermeasure, and a tracer for `check` from it")

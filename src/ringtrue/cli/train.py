@@ -11,15 +11,13 @@ from ringtrue.cli.terminal import OK, Command, say
 
 def add(command: Command) -> None:
     """Declare the commands of this file."""
-    demo = command(
-        "demo", _demo, "The whole story on real speech: corpus, baseline and hero, The Table, a verdict."
-    )
+    demo = command("demo", _demo)
     demo.add_argument("--size", choices=["small", "full"], default="small", help="size of the starter corpus")
     demo.add_argument("--corpus", help="use this corpus instead: see `ringtrue corpus list`")
     demo.add_argument("--out", type=Path, help="folder of the run (ringtrue-demo, or ringtrue-smoke)")
     demo.add_argument("--smoke", action="store_true", help="two short epochs a model; installs none")
 
-    train = command("train", _train, "Train one model, or go on with a run.")
+    train = command("train", _train)
     train.add_argument("config", help="a YAML file or a recipe that comes with the package (baseline, hero)")
     train.add_argument(
         "--corpus", help="a corpus name, a manifest or a folder (what the configuration says, if it does)"
