@@ -101,8 +101,26 @@ def test_every_file_that_comes_with_the_project(path):
     assert experiment.name == path.stem
     runs = resolve(experiment, Path("out"))
     assert len({run.folder for run in runs}) == len(runs)
-    configs = [run.config.model_copy(update={"name": "", "seed": 0}) for run in runs if run.seed == 0]
-    assert len({c.to_yaml() for c in configs}) == len(experiment.variants)  # no two variants are the same
+    for corpus in experiment.corpora:  # on none of them are two variants the same
+        configs = [run.config for run in runs if run.corpus == corpus and run.seed == 0]
+        nameless = {config.model_copy(update={"name": ""}).to_yaml() for config in configs}
+        assert len(nameless) == len(experiment.trained_on(corpus))
+
+
+def test_a_corpus_may_bring_settings_and_a_variant_has_the_last_word(read):
+    corpora = {
+        "c": {"source": "starter-small"},
+        "d": {"source": "starter-small", "change": {"training": {"pairs": 0.5, "batch_size": 8}}},
+    }
+    variants = {"baseline": {}, "alone": {"change": {"training": {"pairs": 0.0}}}}
+    experiment = read(corpora=corpora, variants=variants, baseline="baseline", defaults={})
+    found = {
+        (run.corpus, run.variant): (run.config.training.pairs, run.config.training.batch_size)
+        for run in resolve(experiment, Path("out"))
+    }
+    assert found[("c", "baseline")] == (0.0, 32)
+    assert found[("d", "baseline")] == (0.5, 8)
+    assert found[("d", "alone")] == (0.0, 8)
 
 
 def test_no_file():

@@ -216,4 +216,4 @@ def test_plain_words_of_a_recording_that_is_spoofed_in_part(tiny_onnx, speechlik
     assert words.startswith("As a whole: the evidence is about")
     assert "at 12.0 to 16.0 s stands out as machine-made" in words
     assert words.endswith("It is called spoof, in part.")
-    assert "8.0 to 12.0 s" in render_report([Outcome("a.wav", verdict)], "", "")
+    assert "12.0 to 16.0 s" in render_report([Outcome("a.wav", verdict)], "", "")
