@@ -125,7 +125,9 @@ class LogFilterbank(nn.Module):
         rms = wave.square().mean(dim=1, keepdim=True).sqrt()
         wave = wave * (LEVEL / (rms + 1e-5))  # the floor keeps digital silence silent
         energies = self._energies_by_convolution(wave) if self.for_onnx else self._energies(wave)
-        image = torch.log(energies.float() + 1e-6)  # training may run the products above in bfloat16
+        if energies.dtype != torch.float64:
+            energies = energies.float()  # training may run the products above in bfloat16
+        image = torch.log(energies + 1e-6)
         return image - image.mean(dim=3, keepdim=True)
 
     def _energies(self, wave: Tensor) -> Tensor:
