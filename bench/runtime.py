@@ -76,7 +76,7 @@ def folder_figures(model: str, folder: Path, files: int) -> dict[str, float]:
             soundfile.write(folder / f"{index}.flac", speechlike(2 + index % 3, index % 25), 16_000)
     paths = sorted(folder.glob("*.flac"))
     setup = Setup(Path(model))
-    detector = setup.load()
+    detector = setup.detector()
     decoding = network = 0.0
     for path in paths:
         started = time.process_time()

@@ -18,12 +18,13 @@ MAY_IMPORT = {
     "audio": FOUNDATIONS,
     "tensors": FOUNDATIONS,
     "windows": {"audio"},
+    "workers": {"errors"},
     "prosody": {"audio", "windows"},
     "data": {*FOUNDATIONS, "audio", "windows", ""},
     "models": {*FOUNDATIONS, "", "audio", "windows", "prosody", "tensors"},
     "evaluation": {*FOUNDATIONS, "", "audio", "windows", "prosody", "data", "models"},
     "training": {*FOUNDATIONS, "", "tensors", "audio", "windows", "config", "data", "models", "evaluation"},
-    "inference": {*FOUNDATIONS, "audio", "windows", "prosody", "models", "evaluation"},
+    "inference": {*FOUNDATIONS, "workers", "audio", "windows", "prosody", "models", "evaluation"},
     "packing": {*FOUNDATIONS, "audio", "windows", "prosody", "data", "evaluation", "inference"},
     "robustness": {*FOUNDATIONS, "audio", "data", "evaluation", "inference"},
     "tracing": {*FOUNDATIONS, "", "tensors", "audio", "windows", "data", "models", "evaluation", "inference"},
@@ -38,6 +39,7 @@ MAY_IMPORT = {
         "inference",
         "packing",
     },
+    "engine": {*FOUNDATIONS, "", "workers", "audio", "data", "models", "evaluation", "inference", "pipeline"},
     "auditing": {*FOUNDATIONS, "data", "evaluation", "pipeline"},
     "experiment": {*FOUNDATIONS, "", "config", "data", "evaluation", "inference", "pipeline"},
     "serve": {*FOUNDATIONS, "", "audio", "windows", "prosody", "inference"},
@@ -52,6 +54,7 @@ MAY_IMPORT = {
         "inference",
         "tracing",
         "auditing",
+        "engine",
         "pipeline",
         "experiment",
         "demo",
@@ -73,7 +76,8 @@ NUMPY_ONLY = [
 ]
 HEAVY = {
     "torch", "transformers", "sklearn", "scipy", "onnxruntime", "onnx", "soundfile", "soxr", "av", "yaml", "pydantic",
-    "tensorboard", "matplotlib", "huggingface_hub", "fastapi", "starlette", "uvicorn", "prometheus_client",
+    "tensorboard", "matplotlib", "huggingface_hub", "fastapi", "starlette", "uvicorn", "prometheus_client", "ray",
+    "pyarrow", "fsspec",
 }  # fmt: skip
 # These rooms are about their dependency: to import them is to want it.
 ABOUT = {

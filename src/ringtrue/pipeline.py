@@ -306,19 +306,24 @@ def content_blind_scores(
 
 def provenance(detector: Detector) -> dict[str, str]:
     """Say how scores came about, for the comment line of their file."""
-    import soundfile
-    import soxr
-
     from ringtrue.inference.session import import_onnxruntime
 
     return {
         "model": detector.card["name"],
         "model_sha256": detector.sha256,
-        "decoder": f"soundfile {soundfile.__version__}, soxr {soxr.__version__} HQ to 16 kHz mono",
+        "decoder": decoder_name(),
         "runtime": f"onnxruntime {import_onnxruntime().__version__}",
         "ringtrue": __version__,
         "command": shlex.join(["ringtrue", *sys.argv[1:]]),
     }
+
+
+def decoder_name() -> str:
+    """Say what turns recordings into samples."""
+    import soundfile
+    import soxr
+
+    return f"soundfile {soundfile.__version__}, soxr {soxr.__version__} HQ to 16 kHz mono"
 
 
 def _kept_scores(path: Path, made: dict[str, str]) -> Scores | None:

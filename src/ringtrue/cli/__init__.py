@@ -43,8 +43,11 @@ _FAMILIES = {
     "export": {
         "export": "Write a checkpoint as ONNX, smaller ONNX, or a plain state dict.",
     },
+    "score": {
+        "score": "Score every trial of a corpus split into a file, or a folder that many processes fill.",
+        "features": "Compute the features of a frozen front end into a folder that many processes fill.",
+    },
     "evaluate": {
-        "score": "Score every trial of a corpus split into a scores file.",
         "evaluate": "Turn scores files into figures with intervals.",
         "compare": "Compare scores files on the same trials: paired differences, Holm.",
         "calibrate": "Fit scores of development trials to log-likelihood ratios, thresholds and a band.",

@@ -105,7 +105,7 @@ def _standard_input(setup: object) -> Outcome:
 
     assert isinstance(setup, Setup)
     try:
-        return Outcome("-", setup.load().check(sys.stdin.buffer))
+        return Outcome("-", setup.detector().check(sys.stdin.buffer))
     except RingtrueError as error:
         return Outcome("-", error=str(error))
 

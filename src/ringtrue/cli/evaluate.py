@@ -1,4 +1,4 @@
-"""Models and scores -> figures: `ringtrue score`, `evaluate`, `compare` and `calibrate`."""
+"""Scores -> figures: `ringtrue evaluate`, `compare` and `calibrate`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ringtrue.cli.terminal import ERROR, OK, Command, complain, say
+from ringtrue.cli.terminal import OK, Command, say
 
 if TYPE_CHECKING:
     from ringtrue.evaluation.judge import Judgement, Question
@@ -14,14 +14,6 @@ if TYPE_CHECKING:
 
 def add(command: Command) -> None:
     """Declare the commands of this file."""
-    score = command("score", _score)
-    score.add_argument("model", help="an .onnx file, the name of an installed model, or content-blind")
-    score.add_argument("corpus", help="a corpus name, a manifest or a folder")
-    score.add_argument(
-        "--split", default="test", help="train, dev, test_seen or test, or some (test,test_seen)"
-    )
-    score.add_argument("--out", type=Path, default=Path("scores.tsv"), help="scores file (scores.tsv)")
-
     evaluate = command("evaluate", _evaluate)
     _add_scores_options(evaluate)
     evaluate.add_argument(
@@ -60,32 +52,6 @@ def add(command: Command) -> None:
     calibrate.add_argument(
         "--to", type=Path, default=Path("calibrated.tsv"), help="where to (calibrated.tsv)"
     )
-
-
-def _score(options: argparse.Namespace) -> int:
-    from ringtrue.auditing import audit_line
-    from ringtrue.data.corpora import load_corpus
-    from ringtrue.data.trials import leaks
-    from ringtrue.inference.runtime import Detector
-    from ringtrue.pipeline import CONTENT_BLIND, content_blind_scores, score_split, screen
-
-    trials = load_corpus(options.corpus, say)
-    judged = [trial for trial in trials if trial.split in options.split.split(",")]
-    leaked = [leak for leak in leaks(trials) if leak.split(" ")[0] in options.split.split(",")]
-    errors: list[str] = []
-    if options.model == CONTENT_BLIND:
-        scores = content_blind_scores(screen(trials, say), screen(judged, say), options.out, say)
-    else:
-        scores, errors = score_split(
-            Detector.from_pretrained(options.model), judged, options.out, say, leaked=leaked
-        )
-    for error in errors:
-        complain(error)
-    say(f"audit: {audit_line(judged, say)}")
-    for leak in leaked:
-        complain(f"LEAK: {leak}; `evaluate` will refuse these scores unless forced")
-    print(f"{options.out}: {len(scores)} trials scored, {len(errors)} could not be read")
-    return ERROR if errors else OK
 
 
 def _add_reading_options(parser: argparse.ArgumentParser) -> None:

@@ -25,11 +25,11 @@ from ringtrue.data.trials import LABELS, Trial
 from ringtrue.errors import ScoresError
 from ringtrue.evaluation.layouts import SPELLINGS
 from ringtrue.evaluation.names import Names
+from ringtrue.evaluation.parts import KNOWN, read_parts
 from ringtrue.evaluation.reading import Columns, line_of_row, read_columns
 from ringtrue.files import atomic_path
 
 _REQUIRED = ("trial", "label", "score")
-_FROM_TRIAL = ("system", "speaker", "language", "source_utterance", "codec", "split", "corpus")
 
 
 class _RowError(ScoresError):
@@ -165,7 +165,7 @@ def scores_of_trials(
     Raises:
         ScoresError: The counts differ, an id occurs twice, or a score is not finite.
     """
-    columns = {name: Names.of([getattr(trial, name) for trial in trials]) for name in _FROM_TRIAL}
+    columns = {name: Names.of([getattr(trial, name) for trial in trials]) for name in KNOWN}
     return Scores(
         Names.of([trial.id for trial in trials]),
         Names.of([trial.label for trial in trials]),
@@ -212,8 +212,8 @@ def read_scores(
     """Read scores with their labels from one file, or from a scores file and a key.
 
     Args:
-        path: The scores; `layouts` lists them. Higher must mean "more likely bona fide"; what is in
-            the file is taken at its word.
+        path: The scores; `layouts` lists them; or a folder that `ringtrue score` filled. Higher must mean "more likely
+            bona fide"; what is in the file is taken at its word.
         key: Where labels and everything else about the trials are, if not in the scores file. Scores and key
             must hold the same trials.
         labels: What other words for the labels mean, such as ``{"real": "bonafide", "1": "spoof"}``; no word
@@ -229,7 +229,8 @@ def read_scores(
         ScoresError: A file is missing, is no such table, or a row is wrong; one line, with file and place.
     """
     needs = ("trial", "score") if key else _REQUIRED
-    table = read_columns(path, needs, columns)
+    is_folder = Path(path).is_dir()
+    table = read_parts(Path(path), needs) if is_folder else read_columns(path, needs, columns)
     values, metadata = table.scores, dict(table.metadata)
     assert values is not None  # it was needed
     known, trials = table.text, table.text.pop("trial")

@@ -49,6 +49,25 @@ def audio_key(samples: NDArray[np.float32]) -> str:
     return hashlib.sha256(np.ascontiguousarray(samples, dtype="<f4").tobytes()).hexdigest()[:32]
 
 
+def as_kept(features: NDArray[Any]) -> Features:
+    """Round features as they are kept.
+
+    Args:
+        features: Any shape.
+
+    Returns:
+        The same as float16, whose range is 65,504.
+
+    Raises:
+        CheckpointError: They are not finite.
+    """
+    if not np.isfinite(features).all():
+        raise CheckpointError(
+            "a front end gave features that are not finite: its weights are damaged or unfit"
+        )
+    return np.clip(features, -65_504, 65_504).astype(np.float16)
+
+
 class FeatureCache:
     """Features by the name of their sound, for one way of making them.
 
@@ -115,13 +134,9 @@ class FeatureCache:
 
         Args:
             key: `audio_key` of the wave.
-            features: Any shape; kept as float16, whose range is 65,504.
+            features: Any shape; kept as `as_kept` gives them.
         """
-        if not np.isfinite(features).all():
-            raise CheckpointError(
-                "a front end gave features that are not finite: its weights are damaged or unfit"
-            )
-        self._pending[key] = np.clip(features, -65_504, 65_504).astype(np.float16)
+        self._pending[key] = as_kept(features)
         size = sum(entry.nbytes for entry in self._pending.values())
         if len(self._pending) >= _SHARD_CLIPS or size >= _SHARD_BYTES:
             self.flush()
@@ -248,7 +263,7 @@ def cached_features(
             heard = choice.features(front_end, torch.from_numpy(np.stack([waves[place] for place in batch])))
             for place, one in zip(batch, heard.numpy(), strict=True):
                 cache.put(keys[place], one)
-                found[place] = np.clip(one, -65_504, 65_504).astype(np.float16)
+                found[place] = as_kept(one)
     for features in found:
         assert features is not None
         yield features

@@ -58,7 +58,7 @@ def work(pipe: Connection, setup: Setup, bounds: Bounds) -> None:
     logging.disable(logging.CRITICAL)
     try:
         try:
-            detector = setup.load()
+            detector = setup.detector()
         except RingtrueError as error:
             pipe.send_bytes(b"X" + str(error).encode())
             return

@@ -1,8 +1,8 @@
 """Parquet files that hold recordings as bytes -> rows without the sound, and the sound of one row.
 
 A trial's audio is then written ``file.parquet#row``, rows counted from 0. Nothing else knows of this but
-`ringtrue.data.corpora.sound`. No torchcodec, no ``datasets``: pyarrow and our own decoder. The file may be on the hub:
-then its footer, the columns asked for and the row groups that are listened to are all that is fetched.
+`ringtrue.data.corpora.sound`. No torchcodec, no ``datasets``: pyarrow and our own decoder. The file may be on the hub
+or in an object store: then its footer, the columns asked for and the row groups listened to are all that is fetched.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from ringtrue.data.corpora import remote
+from ringtrue.data.corpora import remote, store
 from ringtrue.errors import AudioError, CorpusError, require
 
 _MARK = ".parquet#"
@@ -158,6 +158,8 @@ def _open(path: Path | str) -> Any:
     try:
         if remote.is_remote(str(path)):
             return parquet.ParquetFile(remote.open_file(str(path)), pre_buffer=True)
+        if store.is_address(str(path)):
+            return parquet.ParquetFile(store.open_file(str(path)), pre_buffer=True)
         return parquet.ParquetFile(path)
     except (OSError, arrow.ArrowInvalid) as error:
         raise CorpusError(f"{path} cannot be read as Parquet: {error}") from error

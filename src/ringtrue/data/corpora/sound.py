@@ -1,4 +1,4 @@
-"""Where a trial's recording lies -> the recording: a file, a row of Parquet, a sample in a tar; here or on the hub.
+"""Where a trial's recording lies -> the recording: a file, a row of Parquet, a sample in a tar; here or elsewhere.
 
 The one place that knows how such places are written. Readers of many recordings take them by the *run*: what is read
 together because it lies together (a Parquet row group, a stretch of a tar file, one file).
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ringtrue.data.corpora import parquet, remote, tar
+from ringtrue.data.corpora import parquet, remote, store, tar
 from ringtrue.data.trials import Trial
 from ringtrue.errors import AudioError
 
@@ -54,14 +54,21 @@ def read_run(audios: Sequence[str]) -> list[str | bytes]:
         return list(parquet.read_run(list(audios)))
     if tar.is_reference(audios[0]):
         return list(tar.read_run(list(audios)))
-    return [remote.read_bytes(audio) if remote.is_remote(audio) else audio for audio in audios]
+    return [_file(audio) for audio in audios]
+
+
+def _file(audio: str) -> str | bytes:
+    if remote.is_remote(audio):
+        return remote.read_bytes(audio)
+    return store.read_bytes(audio) if store.is_address(audio) else audio
 
 
 def audio_source(trial: Trial) -> str | bytes:
     """Give what `ringtrue.audio.load` takes for a trial.
 
     Args:
-        trial: Any trial; its audio is a path, ``file.parquet#row``, ``file.tar#offset+size``, or an address on the hub.
+        trial: Any trial; its audio is a path, ``file.parquet#row``, ``file.tar#offset+size``, or an address (``hf://``,
+            ``s3://`` …).
 
     Returns:
         The path, or the bytes of the recording.

@@ -69,9 +69,9 @@ def read(path: Path, progress: Progress, bonafide: str = "", label: str = "", sp
     root = path if path.is_dir() else path.parent
     for file in files:
         for line, row, sound in _rows(file, reading):
-            values = {name: _cell(row, name) for name in _FIELDS}
+            values = {name: cell(row, name) for name in _FIELDS}
             values["audio"] = sound or str(file.parent / values["audio"])
-            values["id"] = values["id"] or _cell(row, "audio") or values["audio"].removeprefix(f"{root}/")
+            values["id"] = values["id"] or cell(row, "audio") or values["audio"].removeprefix(f"{root}/")
             values["corpus"] = values["corpus"] or path.stem
             try:
                 values["label"] = _label(values["label"] or label, bonafide)
@@ -88,7 +88,7 @@ def _rows(path: Path, reading: Reading) -> Iterator[tuple[int, dict[str, Any], s
     """Give line, cells and the sound in the row itself, if any, for either kind of table."""
     if shards := _SHARDS.get(path.suffix.lower()):
         for number, row, sound in shards(path):
-            if not sound and not _cell(row, "audio"):
+            if not sound and not cell(row, "audio"):
                 raise CorpusError(
                     f"{path}: no column of recordings; accepted: audio, {', '.join(COLUMNS['audio'])}"
                 )
@@ -107,11 +107,33 @@ def _rows(path: Path, reading: Reading) -> Iterator[tuple[int, dict[str, Any], s
     )
 
 
-def _cell(row: dict[str, Any], name: str) -> str:
+def cell(row: dict[str, Any], name: str) -> str:
+    """Give what a row says of one of our columns, under any of its names; empty where it says nothing."""
     for column in (name, *COLUMNS.get(name, ())):
         if row.get(column) is not None:
             return str(row[column])
     return ""
+
+
+def known_label(word: str) -> str:
+    """Give our word for a label; a word that is not known stays what it is.
+
+    >>> known_label("Fake"), known_label("1"), known_label("")
+    ('spoof', '1', '')
+    """
+    try:
+        return label_of(word)
+    except ValueError:
+        return word
+
+
+def known_split(word: str) -> str:
+    """Give our word for a split; a word that is not known stays what it is.
+
+    >>> known_split("Eval"), known_split("2019")
+    ('test', '2019')
+    """
+    return _SPLITS.get(word.lower(), word)
 
 
 def _label(word: str, bonafide: str) -> str:
