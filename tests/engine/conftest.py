@@ -41,3 +41,9 @@ def rows_in():
         return {row["trial"]: row for part in parts for row in part.to_pylist()}
 
     return rows_in
+
+
+# DEV ONLY
+@pytest.fixture(scope="session")
+def tiny_onnx():
+    return Path("/root/.cache/ringtrue/models/default.onnx")

@@ -92,7 +92,9 @@ def test_a_run_that_is_killed_goes_on_and_ends_the_same(tiny_onnx, manifest, tmp
 def test_evaluate_reads_a_complete_folder(tiny_onnx, manifest, tmp_path, capsys):
     out = tmp_path / "out"
     few = manifest.parent / "few.tsv"
-    few.write_text("".join(line for line in manifest.open() if "clip3\t" not in line and "clip8\t" not in line))
+    few.write_text(
+        "".join(line for line in manifest.open() if "clip3\t" not in line and "clip8\t" not in line)
+    )
     assert score(tiny_onnx, few, "--out", out) == 0
     scores = read_scores(out)
     assert len(scores) == CLIPS - len(DAMAGED)

@@ -1,0 +1,142 @@
+from typing import ClassVar
+
+import pytest
+
+from ringtrue.data.corpora import store
+from ringtrue.data.trials import Trial
+from ringtrue.engine.folder import PartsFolder
+from ringtrue.engine.listing import Listing, Part, find_tables
+from ringtrue.engine.run import Filler
+from ringtrue.errors import AudioError, CorpusError
+
+pytest.importorskip("pyarrow", reason="object stores are read by pyarrow: pip install 'ringtrue[cluster]'")
+
+
+class Names:
+    """Work that takes no time and no sound."""
+
+    columns: ClassVar = {"length": "int32"}
+    made_by: ClassVar = {"names": 1}
+    timeout_s = None
+
+    def load(self):
+        return lambda trial: {"length": len(trial.id)}
+
+    def failed(self, trial, reason):
+        return {"error": reason}
+
+
+def trials_of(*addresses, splits=("test",), part_trials=2):
+    listing = Listing(part_trials, addresses=addresses, splits=splits)
+    return [trial for part in listing.parts() for trial in part.trials]
+
+
+def put(address, *lines):
+    store.write_bytes(address, ("\n".join(lines) + "\n").encode())
+
+
+def test_a_part_travels_as_text_and_keeps_its_name():
+    part = Part((Trial("a", "/x/a.wav", "spoof", "vits", duration_s=1.5), Trial("b", "s3://c/b.wav", "")))
+    again = Part.from_json(part.to_json())
+    assert again == part
+    assert again.name == part.name
+    assert Part(part.trials[:1]).name != part.name
+
+
+def test_a_corpus_is_cut_in_order():
+    trials = tuple(Trial(str(number), "", "spoof") for number in range(7))
+    assert [len(part.trials) for part in Listing(3, trials).parts()] == [3, 3, 1]
+    assert trials == tuple(trial for part in Listing(3, trials).parts() for trial in part.trials)
+
+
+def test_a_table_in_a_store_is_read_row_by_row():
+    pytest.importorskip("fsspec")
+    put(
+        "memory://lists/a.csv",
+        "path,key,subset,attack",
+        "x/1.wav,fake,eval,A07",
+        "s3://other/2.wav,0,,",
+        "3.wav,genuine,training,",
+        ",spoof,eval,A08",
+    )
+    found = trials_of("memory://lists/a.csv")
+    assert [trial.id for trial in found] == ["x/1.wav", "s3://other/2.wav", "memory://lists/a.csv, line 5"]
+    assert [trial.audio for trial in found[:2]] == ["memory://lists/x/1.wav", "s3://other/2.wav"]
+    assert [trial.label for trial in found] == ["spoof", "0", "spoof"]
+    assert found[0].system == "A07"
+    assert "no recording named" in found[2].audio
+
+
+def test_a_folder_in_a_store_is_its_tables_or_its_recordings(tmp_path):
+    pytest.importorskip("fsspec")
+    for name in ("b/2.flac", "a/1.wav", "notes.txt", ".hidden.wav"):
+        store.write_bytes(f"memory://calls/{name}", b"sound")
+    assert find_tables("memory://calls") == ("memory://calls",)
+    assert [trial.id for trial in trials_of("memory://calls")] == ["a/1.wav", "b/2.flac"]
+    for name in ("2.tsv", "1.tsv"):
+        put(f"memory://tables/{name}", "audio\tlabel", "a.wav\tspoof")
+    assert find_tables("memory://tables") == ("memory://tables/1.tsv", "memory://tables/2.tsv")
+    (tmp_path / "a.wav").write_bytes(b"sound")
+    (here,) = trials_of(f"file://{tmp_path}")
+    assert here.audio == str(tmp_path / "a.wav")
+    store.write_bytes("memory://empty/notes.txt", b"text")
+    with pytest.raises(CorpusError, match="neither recordings"):
+        find_tables("memory://empty")
+
+
+def test_parquet_in_a_store_lists_and_gives_its_sound(encode, speechlike):
+    pytest.importorskip("fsspec")
+    import io
+
+    import pyarrow
+    import pyarrow.parquet
+
+    from ringtrue.data.corpora import load_samples
+
+    sound = encode("flac", speechlike(0.5))
+    table = pyarrow.table(
+        {"id": ["a", "b"], "label": ["real", "fake"], "audio": [{"bytes": sound}, {"bytes": b"?"}]}
+    )
+    content = io.BytesIO()
+    pyarrow.parquet.write_table(table, content)
+    store.write_bytes("memory://shards/0.parquet", content.getvalue())
+    first, second = trials_of("memory://shards/0.parquet")
+    assert (first.id, first.label, first.audio) == ("a", "bonafide", "memory://shards/0.parquet#0")
+    assert len(load_samples(first)) == 8_000
+    with pytest.raises(AudioError, match="shards/0.parquet#1"):
+        load_samples(second)
+
+
+def test_recordings_in_a_store_are_fetched_or_said_to_be_missing(encode, speechlike):
+    pytest.importorskip("fsspec")
+    from ringtrue.data.corpora import load_samples
+
+    store.write_bytes("memory://sound/a.flac", encode("flac", speechlike(0.5)))
+    assert len(load_samples(Trial("a", "memory://sound/a.flac", ""))) == 8_000
+    with pytest.raises(AudioError, match="memory://sound/b.flac cannot be read"):
+        load_samples(Trial("b", "memory://sound/b.flac", ""))
+
+
+def test_a_scheme_that_nothing_knows_is_one_line():
+    pytest.importorskip("fsspec")
+    with pytest.raises(CorpusError, match="no file system for nowhere://"):
+        list(trials_of("nowhere://a/b.csv"))
+
+
+def test_parts_in_a_store_are_written_found_and_finished():
+    pytest.importorskip("fsspec")
+    part = Part((Trial("a", "a.wav", "spoof"), Trial("b", "b.wav", "bonafide")))
+    folder = PartsFolder("memory://out/names", Names(), 2)
+    folder.begin()
+    folder.begin()
+    assert folder.find(part) is None
+    with Filler(Names(), folder, 1) as filler:
+        (done,) = filler.fill([part])
+    assert done.is_new
+    found = folder.find(part)
+    assert (found.trials, found.unreadable, found.is_new) == (2, 0, False)
+    folder.finish([done], {})
+    assert folder.names() == [part.name]
+    assert folder.read(part.name)["length"].to_pylist() == [1, 1]
+    store.write_bytes(f"memory://out/names/{part.name}.parquet", b"PAR1 cut short")
+    assert folder.find(part) is None

@@ -1,0 +1,99 @@
+"""The same folder from a Ray cluster: two raylets on this machine, each with one CPU, so that both have to work."""
+
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+from ringtrue.data.corpora import store
+from ringtrue.data.trials import read_manifest
+from ringtrue.engine.listing import Listing, find_tables
+from ringtrue.engine.run import fill
+from ringtrue.engine.work import Scoring
+from ringtrue.errors import CheckpointError
+
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'ringtrue[cluster]'")
+pytest.importorskip("ray.data", reason="Ray Data is not whole: pip install 'ringtrue[cluster]'")
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Two nodes; the driver is connected to them."""
+    from ray.cluster_utils import Cluster
+
+    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    nodes.add_node(num_cpus=1)
+    ray.init(address=nodes.address, log_to_driver=False)
+    yield nodes
+    ray.shutdown()
+    nodes.shutdown()
+
+
+@pytest.fixture
+def local(tiny_onnx, manifest, tmp_path, files_in):
+    """What the local engine makes of the manifest in parts of two."""
+    fill(Scoring.by(tiny_onnx), listed(manifest), str(tmp_path / "local"), "local", 1, print, {})
+    return files_in(tmp_path / "local")
+
+
+def listed(manifest):
+    return Listing(2, tuple(read_manifest(manifest)))
+
+
+def test_both_engines_make_the_same_bytes(cluster, tiny_onnx, manifest, local, tmp_path, files_in):
+    done = fill(Scoring.by(tiny_onnx), listed(manifest), str(tmp_path / "ray"), "ray", 2, print, {})
+    assert sum(part.trials for part in done) == 11
+    assert sum(part.unreadable for part in done) == 2
+    assert files_in(tmp_path / "ray") == local
+
+
+def test_tables_at_addresses_are_read_by_the_cluster(cluster, tiny_onnx, manifest, local, tmp_path, rows_in):
+    tables = tmp_path / "tables"
+    tables.mkdir()
+    header, *lines = manifest.read_text().splitlines()
+    rows = [line.replace("\t", f"\t{manifest.parent}/", 1) for line in lines]
+    (tables / "a.tsv").write_text("\n".join([header, *rows[:4]]) + "\n")
+    (tables / "b.tsv").write_text("\n".join([header, *rows[4:]]) + "\n")
+    listing = Listing(2, addresses=find_tables(f"{store.LOCAL}{tables}"), splits=("test",))
+    assert len(listing.addresses) == 2
+    fill(Scoring.by(tiny_onnx), listing, str(tmp_path / "ray"), "ray", 0, print, {})
+    wanted, found = rows_in(tmp_path / "local"), rows_in(tmp_path / "ray")
+    assert {trial: row["score"] for trial, row in found.items()} == {
+        trial: row["score"] for trial, row in wanted.items()
+    }
+
+
+def test_a_worker_that_is_killed_costs_nothing(cluster, tiny_onnx, manifest, local, tmp_path, files_in):
+    """An actor is killed as soon as it has written a part; Ray starts another, which goes on."""
+    out = tmp_path / "ray"
+
+    def kill_one_actor():
+        from ray.util.state import list_actors
+
+        while not list(out.glob("*.parquet")):
+            time.sleep(0.05)
+        pids = [
+            actor.pid
+            for actor in list_actors(filters=[("state", "=", "ALIVE")])
+            if "MapWorker" in actor.class_name
+        ]
+        killed.extend(pids[:1])
+        for pid in killed:
+            os.kill(pid, signal.SIGKILL)
+
+    killed = []
+    killer = threading.Thread(target=kill_one_actor, daemon=True)
+    killer.start()
+    fill(Scoring.by(tiny_onnx), listed(manifest), str(out), "ray", 2, print, {})
+    killer.join(timeout=60)
+    assert files_in(out) == local
+
+
+def test_an_error_of_a_worker_is_one_of_ours(cluster, tiny_onnx, manifest, tmp_path):
+    work = Scoring.by(tiny_onnx)
+    other = Scoring(work.name, work.content, {**work.made_by, "decoder": "soundfile 0.1"})
+    with pytest.raises(CheckpointError, match="give all machines the same versions"):
+        fill(other, listed(manifest), str(tmp_path / "out"), "ray", 1, print, {})
