@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ringtrue.errors import ScoresError
+from ringtrue.evaluation.ladder import ladder
 from ringtrue.evaluation.quantities import FIGURES, Figure
-from ringtrue.evaluation.resampling import Ladder, Resampling
+from ringtrue.evaluation.resampling import Resampling
 
 FEW_CLUSTERS = 10
 """Below this many clusters on a side a percentile interval is descriptive only: see `eer_interval`."""
@@ -114,12 +115,13 @@ def figure_intervals(
     Raises:
         ScoresError: As `eer_interval`.
     """
-    ladder = Ladder(bonafide, spoof, resampling)
-    functions = [figure.of_draws(ladder) for figure in figures]
-    resampled = np.array([[of(counts) for of in functions] for counts in resampling.draw(rng, draws)])
+    values = [figure.value(bonafide, spoof) for figure in figures]
+    trials = ladder(bonafide, spoof, resampling)
+    functions = [figure.prepare(trials, value) for figure, value in zip(figures, values, strict=True)]
+    weighed = (trials.weigh(counts) for counts in resampling.draw(rng, draws))
+    resampled = np.array([[of(draw) for of in functions] for draw in weighed])
     return [
-        percentiles(figure.value(bonafide, spoof), resampled[:, place], level, resampling)
-        for place, figure in enumerate(figures)
+        percentiles(value, drawn, level, resampling) for value, drawn in zip(values, resampled.T, strict=True)
     ]
 
 
@@ -183,9 +185,15 @@ def pairwise_differences(
     Raises:
         ScoresError: As `eer_interval`, or the models scored different numbers of trials.
     """
-    ladders = [figure.of_draws(Ladder(*scores, resampling)) for scores in models]
-    resampled = np.array([[of(counts) for of in ladders] for counts in resampling.draw(rng, draws)])
     values = [figure.value(*scores) for scores in models]
+    sides = [ladder(*scores, resampling) for scores in models]
+    functions = [figure.prepare(trials, value) for trials, value in zip(sides, values, strict=True)]
+    resampled = np.array(
+        [
+            [of(trials.weigh(counts)) for of, trials in zip(functions, sides, strict=True)]
+            for counts in resampling.draw(rng, draws)
+        ]
+    )
     differences = {}
     for first in range(len(models)):
         for second in range(first + 1, len(models)):

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from ringtrue.errors import ScoresError
 from ringtrue.evaluation.clustering import Clusters, resampling_of
 from ringtrue.evaluation.intervals import FEW_CLUSTERS, Interval, percentiles
+from ringtrue.evaluation.ladder import ladder
 from ringtrue.evaluation.quantities import Figure
-from ringtrue.evaluation.resampling import Ladder, Resampling
+from ringtrue.evaluation.resampling import Resampling
 from ringtrue.evaluation.scores import Scores
 
 Array = NDArray[np.float64]
@@ -107,10 +108,13 @@ def draw_figure(
         for number, scores in seeds.items():
             # One run at a time is sorted; the generator begins anew, so that all have the same draws.
             aligned = scores.align(first.trials)
-            of = figure.of_draws(Ladder(aligned.bonafide, aligned.spoof, resampling))
+            value = values[key][number] = figure.value(aligned.bonafide, aligned.spoof)
+            trials = ladder(aligned.bonafide, aligned.spoof, resampling)
+            of = figure.prepare(trials, value)
             rng = np.random.default_rng(seed)
-            drawn[key][number] = np.array([of(counts) for counts in resampling.draw(rng, draws)])
-            values[key][number] = figure.value(aligned.bonafide, aligned.spoof)
+            drawn[key][number] = np.array(
+                [of(trials.weigh(counts)) for counts in resampling.draw(rng, draws)]
+            )
     return Drawn(values, drawn, resampling)
 
 
