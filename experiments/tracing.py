@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import csv
 import shlex
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +24,8 @@ from pathlib import Path
 from ringtrue.data import audit
 from ringtrue.data.corpora import load_samples
 from ringtrue.data.trials import Trial
+from ringtrue.experiment.report import commit
+from ringtrue.files import write_rows
 from ringtrue.tracing.clips import Clips
 from ringtrue.tracing.compare import Task, make_task
 from ringtrue.tracing.settings import load_settings
@@ -36,7 +37,6 @@ from ringtrue.tracing.tables import (
     fetch_front_ends,
     table,
     trained_countermeasures,
-    write_table,
 )
 
 SETTINGS = load_settings(Path(__file__).with_name("tracing_starter.yaml"))
@@ -116,17 +116,14 @@ def main() -> None:
         "pages": lambda: pages(options.file, options.seeds),
         "distilled": lambda: iter([distilled_table(SETTINGS, options.file, say, options.seeds)]),
     }
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
-    )
     command = shlex.join(["python", *(word.rpartition("/")[2] for word in sys.argv)])
-    made = {"commit": commit.stdout.strip(), "command": command}
+    made = {"commit": commit(), "command": command}
     done = Table()
     for more in runs[options.what]():
         done.rows.extend(more.rows)
         done.classes.extend(more.classes)
         for name, rows in (("", done.rows), ("_classes", done.classes)):  # what is done stays
-            write_table(options.out / f"tracing_{options.what}{name}.csv", rows, made)
+            write_rows(options.out / f"tracing_{options.what}{name}.csv", [{**row, **made} for row in rows])
 
 
 if __name__ == "__main__":

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import hashlib
+import io
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +61,23 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
     """
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="")
+
+
+def write_rows(path: str | os.PathLike[str], rows: Sequence[Mapping[str, object]], digits: int = 5) -> None:
+    """Write a table as CSV, atomically.
+
+    Args:
+        path: The file.
+        rows: What each row has in which column; columns come in the order of their first mention.
+        digits: Digits behind the point of floats.
+    """
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({k: round(float(v), digits) if isinstance(v, float) else v for k, v in row.items()})
+    write_text(path, text.getvalue())
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:

@@ -125,7 +125,13 @@ def _teacher(config: ContentConfig, progress: Progress) -> tuple[FrontEnd, int]:
 
 
 def train_and_export(
-    config: RunConfig, trials: Sequence[Trial], units: ContentUnits, run: Path, progress: Progress
+    config: RunConfig,
+    trials: Sequence[Trial],
+    units: ContentUnits,
+    run: Path,
+    progress: Progress,
+    *,
+    measured: bool = True,
 ) -> Path:
     """Train one model in its run folder and export the best checkpoint.
 
@@ -135,6 +141,8 @@ def train_and_export(
         units: Content units of the train and dev clips.
         run: Run folder.
         progress: Takes one line an epoch.
+        measured: Whether the export shall hold what `packing.measure` says of it, which a verdict and a stream need,
+            and scores do not.
 
     Returns:
         The best checkpoint as ONNX; the safetensors file lies beside it.
@@ -142,7 +150,8 @@ def train_and_export(
     from ringtrue.data.augment import augment
     from ringtrue.files import sha256_file
     from ringtrue.inference.runtime import Detector
-    from ringtrue.packing import pack
+    from ringtrue.inference.export import export_onnx
+    from ringtrue.packing import pack, speech_windows
     from ringtrue.training.train import train
 
     heard = [trial for trial in trials if trial.split == "train"]
@@ -189,8 +198,10 @@ def train_and_export(
         current = Detector(exported).card["checkpoint_sha256"] == sha256_file(best)
     except CheckpointError:
         current = False
-    if not current:
+    if not current and measured:
         pack(best, exported, "onnx", trials, load, progress)
+    elif not current:
+        export_onnx(best, exported, speech=speech_windows(heard, load))
     return exported
 
 

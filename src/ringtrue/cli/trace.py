@@ -67,8 +67,9 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
+    from ringtrue.files import write_rows
     from ringtrue.tracing.settings import load_settings
-    from ringtrue.tracing.tables import corpus_table, in_words, write_table
+    from ringtrue.tracing.tables import corpus_table, in_words
 
     if options.seeds < 1:
         complain("--seeds takes 1 or more")
@@ -78,7 +79,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         print(in_words(row))
     for path, rows in ((options.csv, table.rows), (options.classes, table.classes)):
         if path:
-            write_table(path, rows, {})
+            write_rows(path, rows)
     return OK
 
 

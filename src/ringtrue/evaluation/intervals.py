@@ -179,8 +179,7 @@ def pairwise_differences(
         level: Nominal coverage in (0, 1).
 
     Returns:
-        For each pair of positions, first minus second with interval and uncorrected p-value: twice the
-        share of draws on the other side of 0, counting the figure itself as a draw, so never 0.
+        For each pair of positions, first minus second with interval and uncorrected p-value, see `two_sided`.
 
     Raises:
         ScoresError: As `eer_interval`, or the models scored different numbers of trials.
@@ -198,12 +197,26 @@ def pairwise_differences(
     for first in range(len(models)):
         for second in range(first + 1, len(models)):
             drawn = resampled[:, first] - resampled[:, second]
-            tail = min(np.count_nonzero(drawn <= 0), np.count_nonzero(drawn >= 0))
-            p_value = min(1.0, 2 * (1 + tail) / (1 + drawn.size))
             differences[first, second] = percentiles(
-                values[first] - values[second], drawn, level, resampling, p_value
+                values[first] - values[second], drawn, level, resampling, two_sided(drawn)
             )
     return differences
+
+
+def two_sided(drawn: Array) -> float:
+    """Ask how often draws of a difference as far from 0 would come if there were none.
+
+    Args:
+        drawn: The difference in each draw.
+
+    Returns:
+        Twice the share of draws on the other side of 0, counting the figure itself as a draw, so never 0.
+
+    >>> two_sided(np.array([-0.2, 0.1, 0.3, 0.4, 0.5, 0.2, 0.1]))
+    0.5
+    """
+    tail = min(np.count_nonzero(drawn <= 0), np.count_nonzero(drawn >= 0))
+    return float(min(1.0, 2 * (1 + tail) / (1 + drawn.size)))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ringtrue.errors import ScoresError
 from ringtrue.evaluation.clustering import Clusters, resampling_of
-from ringtrue.evaluation.intervals import FEW_CLUSTERS, Interval, percentiles
+from ringtrue.evaluation.intervals import FEW_CLUSTERS, Interval, percentiles, two_sided
 from ringtrue.evaluation.ladder import ladder
 from ringtrue.evaluation.quantities import Figure
 from ringtrue.evaluation.resampling import Resampling
@@ -59,10 +59,7 @@ class Drawn:
         sums = [sum(w * self.values[key][seed] for key, w in weights.items()) for seed in seeds]
         sums_drawn = [sum((w * self.draws[key][seed] for key, w in weights.items()), 0.0) for seed in seeds]
         drawn: Array = np.mean(np.array(sums_drawn), axis=0)
-        p_value = None
-        if sum(weights.values()) == 0:
-            tail = min(np.count_nonzero(drawn <= 0), np.count_nonzero(drawn >= 0))
-            p_value = min(1.0, 2 * (1 + tail) / (1 + drawn.size))
+        p_value = two_sided(drawn) if sum(weights.values()) == 0 else None
         interval = percentiles(math.fsum(sums) / len(sums), drawn, level, self.resampling, p_value)
         return replace(interval, deviation=_deviation(sums))
 

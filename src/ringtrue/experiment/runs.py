@@ -264,7 +264,7 @@ def _perform(run: Run, desk: Desk) -> None:
 
     trials = desk.trials(run.corpus)
     units = prepare_units(run.config.content, trials, say)
-    detector = Detector(train_and_export(run.config, trials, units, run.folder, say))
+    detector = Detector(train_and_export(run.config, trials, units, run.folder, say, measured=False))
     for test, chosen in desk.experiment.tests.items():
         judged = desk.judged(run.corpus, test)
         score_split(detector, judged, scores_path(run, test), say, trim=chosen.trim)

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from ringtrue.data.corpora import load_corpus, load_samples
 from ringtrue.data.surface import measure
-from ringtrue.files import write_text
 from ringtrue.models.mio import Fusion, MiO
 from ringtrue.tracing.attributes import attribute_named, labelled
 from ringtrue.tracing.build import distilled_method
@@ -233,25 +232,6 @@ def in_words(row: Mapping[str, Any]) -> str:
         spread = f" {alone[0]:.1f}-{alone[-1]:.1f}" if len(alone) > 1 else ""
         shown.append(f"{name} {100 * row[name]:.1f} [{low:.1f}, {high:.1f}]{spread}")
     return f"{row['attribute']:15} {row['method']:32} " + "  ".join(shown)
-
-
-def write_table(path: Path, rows: Sequence[Row], made: Mapping[str, object]) -> None:
-    """Write rows as CSV.
-
-    Args:
-        path: The file.
-        rows: The table.
-        made: Columns that are the same in every row: commit, command.
-    """
-    import csv
-    import io
-
-    names = list(dict.fromkeys(name for row in rows for name in [*row, *made]))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({**row, **made} for row in rows)
-    write_text(path, text.getvalue())
 
 
 def fetch_front_ends(settings: Settings, progress: Progress) -> None:
