@@ -149,8 +149,8 @@ def train_and_export(
     """
     from ringtrue.data.augment import augment
     from ringtrue.files import sha256_file
-    from ringtrue.inference.runtime import Detector
     from ringtrue.inference.export import export_onnx
+    from ringtrue.inference.runtime import Detector
     from ringtrue.packing import pack, speech_windows
     from ringtrue.training.train import train
 
