@@ -7,18 +7,19 @@ is replaced, and the files behind it are judged all the same.
 
 from __future__ import annotations
 
-import multiprocessing
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ringtrue.errors import CheckpointError, RingtrueError
 from ringtrue.inference.runtime import Detector
 from ringtrue.inference.verdict import Verdict
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
 
 _AHEAD = 2  # files that a worker has been told of: it never waits for the parent to come round
 _BACKLOG = 64  # finished files a worker may be ahead of the slowest one: bounds memory, and keeps order
@@ -104,6 +105,8 @@ def _work(setup: Setup, pipe: Connection) -> None:
 
 class _Worker:
     def __init__(self, setup: Setup):
+        import multiprocessing  # not needed to judge in this process, where every millisecond of a start counts
+
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_work, args=(setup, theirs), daemon=True)
@@ -182,6 +185,8 @@ class _Crew:
 
     def _listen(self) -> None:
         """Take what answers there are; replace workers that died or have been silent for too long."""
+        from multiprocessing.connection import wait
+
         heard = wait([worker.pipe for worker in self._workers], timeout=1.0)
         for place, worker in enumerate(self._workers):
             try:

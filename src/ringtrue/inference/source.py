@@ -19,6 +19,7 @@ from ringtrue.errors import CheckpointError
 from ringtrue.files import cache_dir, sha256_file
 from ringtrue.inference.prototypes import Enrolled, Prototype, nearest
 from ringtrue.inference.session import open_session
+from ringtrue.inference.speech import quantiles
 from ringtrue.windows import WINDOW, repeat_to
 
 CARD_KEY = "ringtrue-tracer"  # of the file's metadata: the card, as JSON
@@ -88,7 +89,7 @@ def prepare(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     whole = len(samples) // _FRAME * _FRAME
     frames = samples[:whole].reshape(-1, _FRAME).astype(np.float64)
     levels = 10 * np.log10(np.square(frames).mean(axis=1) + 1e-12)
-    loud = np.quantile(levels, 0.95) if len(levels) else _SILENCE_DB
+    loud = quantiles(levels, 0.95)[0] if len(levels) else _SILENCE_DB
     heard = np.flatnonzero(levels > max(_SILENCE_DB, loud - _RANGE_DB))
     if len(heard):
         samples = samples[heard[0] * _FRAME : (heard[-1] + 1) * _FRAME]
