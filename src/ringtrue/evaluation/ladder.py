@@ -205,8 +205,10 @@ class CoarseLadder(Ladder):
         rungs = max(64, min(_RUNGS, _ROOM // resampling.size))
         edges = np.unique(np.concatenate([_quantiles(side, rungs // 2) for side in self._scores]))
         cells = resampling.bonafide, resampling.spoof
+        self._cells = [np.flatnonzero(sizes) for sizes in self._sizes]  # a class is commonly not in all
         self._tables = [
-            _count(edges, *side, resampling.size) for side in zip(self._scores, cells, strict=True)
+            _count(edges, scores, numbers, there)
+            for scores, numbers, there in zip(self._scores, cells, self._cells, strict=True)
         ]
 
     def eer(self, counts: Counts) -> float:
@@ -217,7 +219,10 @@ class CoarseLadder(Ladder):
 
     def steps(self, counts: Counts) -> tuple[Counts, Counts]:
         """Weigh each rung."""
-        bonafide, spoof = (table @ counts.astype(np.float64) for table in self._tables)
+        bonafide, spoof = (
+            table @ counts[there].astype(np.float64)
+            for table, there in zip(self._tables, self._cells, strict=True)
+        )
         return bonafide.astype(np.int64), spoof.astype(np.int64)  # whole numbers far below 2^53
 
 
@@ -230,11 +235,13 @@ def _quantiles(scores: Array, count: int) -> Array:
     return kept
 
 
-def _count(edges: Array, scores: Array, cells: Numbers, size: int) -> Array:
-    """Count the trials of each cell from each edge to the next: ``(edges + 1, cells)``."""
+def _count(edges: Array, scores: Array, cells: Numbers, there: Counts) -> Array:
+    """Count the trials of each cell that there is from each edge to the next: ``(edges + 1, cells)``."""
+    size, place = there.size, np.zeros(1 + int(there[-1]), dtype=np.int64)
+    place[there] = np.arange(size)
     table = np.zeros((edges.size + 1) * size)
     for begin in range(0, scores.size, _PIECE):
         piece = slice(begin, begin + _PIECE)
         rungs = np.searchsorted(edges, scores[piece], side="right")
-        table += np.bincount(rungs * size + cells[piece], minlength=table.size)
+        table += np.bincount(rungs * size + place[cells[piece]], minlength=table.size)
     return table.reshape(-1, size)
