@@ -29,7 +29,7 @@ import torch  # noqa: E402
 
 from ringtrue.data.augment import augmentation  # noqa: E402
 from ringtrue.data.batches import Batch, Batches, TrainingBatches, Transform  # noqa: E402
-from ringtrue.data.corpora import index, load_corpus, load_samples  # noqa: E402
+from ringtrue.data.corpora import index, load_corpus, load_piece  # noqa: E402
 from ringtrue.data.streaming import StreamingBatches  # noqa: E402
 from ringtrue.data.trials import Trial  # noqa: E402
 
@@ -176,7 +176,7 @@ def main() -> None:
             for what, transform in transforms.items():
                 for workers in (1, 2):
                     batches: Batches = (
-                        TrainingBatches(trials, load_samples, BATCH, CROP_S, 0, augment=transform)
+                        TrainingBatches(trials, load_piece, BATCH, CROP_S, 0, augment=transform)
                         if kind == "map-style"
                         else StreamingBatches(trials, BATCH, CROP_S, 0, augment=transform, lanes=workers)
                     )

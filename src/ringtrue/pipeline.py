@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ringtrue import __version__
-from ringtrue.data.corpora import load_samples
+from ringtrue.data.corpora import load_piece, load_samples
 from ringtrue.data.corpora.remote import is_remote
 from ringtrue.data.trials import Trial, fingerprint
 from ringtrue.errors import AudioError, CheckpointError, CorpusError
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ringtrue.config import ContentConfig, RunConfig
+    from ringtrue.data.batches import Cut, Load
     from ringtrue.inference.runtime import Detector
     from ringtrue.models.frontend import FrontEnd
     from ringtrue.training.content import ContentUnits
@@ -162,12 +163,15 @@ def train_and_export(
         "systems": sorted({trial.system for trial in heard} - {""}),
         "clips": len(heard),
     }
-    load = load_samples
+    load: Load = load_samples
+    cut: Cut = load_piece
     if config.training.cached:
+        from ringtrue.data.batches import pieces_of
         from ringtrue.data.wave_store import store_waves
 
         used = [trial for trial in trials if trial.split in ("train", "dev")]
         load = store_waves(cache_dir() / "waves", used, load_samples, progress).load
+        cut = pieces_of(load)
     teaching = None
     if config.distillation.weight:
         from ringtrue.training.distil import teach
@@ -188,6 +192,7 @@ def train_and_export(
         load,
         units,
         run,
+        cut=cut,
         augment=augment,
         teaching=teaching,
         trained_on=trained_on,

@@ -10,8 +10,8 @@ from io import BytesIO
 import numpy as np
 import pytest
 
-from ringtrue.data.batches import TrainingBatches
-from ringtrue.data.corpora import load_corpus, load_samples, parquet, sound
+from ringtrue.data.batches import TrainingBatches, pieces_of
+from ringtrue.data.corpora import load_corpus, load_piece, load_samples, parquet, sound
 from ringtrue.data.streaming import StreamingBatches, _Pass
 from ringtrue.data.trials import Trial
 from ringtrue.errors import AudioError, CorpusError
@@ -221,8 +221,27 @@ def test_units_follow_their_clip(trials):
     assert batch.units[:, 0].tolist() == [int(name.split("-")[1]) for name in batch.ids]
 
 
+def test_pieces_are_cut_as_out_of_whole_recordings(trials, repository, tmp_path, encode, speechlike):
+    """Rows of Parquet, and files that a decoder can jump in and not: crop, units and frame are the same."""
+    kinds = {"bonafide": ("flac", "wav", "mp3"), "spoof": ("flac", "wav_float", "ogg")}
+    files = []
+    for label, names in kinds.items():
+        for number, kind in enumerate(names):
+            path = tmp_path / f"{label}-{number}.{kind}"
+            path.write_bytes(encode(kind, speechlike(0.7 + number, seed=number)))
+            files.append(Trial(path.name, str(path), label, speaker=kind))
+    for these in (trials, files):
+        units = {trial.id: np.arange(200, dtype=np.int16) for trial in these}
+        options = {"batch_size": 8, "crop_s": 0.2, "seed": 5, "units": units}
+        jumped = TrainingBatches(these, load_piece, **options)
+        whole = TrainingBatches(these, pieces_of(load_samples), **options)
+        for number in range(12):
+            assert same(jumped[number], whole[number])
+            assert np.array_equal(jumped[number].starts, whole[number].starts)
+
+
 def test_it_makes_what_training_takes(trials):
-    one, other = make(trials)[0], TrainingBatches(trials, load_samples, 4, 0.2, 5)[0]
+    one, other = make(trials)[0], TrainingBatches(trials, load_piece, 4, 0.2, 5)[0]
     for name in ("wave", "label", "units"):
         assert getattr(one, name).dtype == getattr(other, name).dtype
         assert getattr(one, name).shape == getattr(other, name).shape

@@ -11,13 +11,15 @@ from ringtrue.data import labels
 from ringtrue.data.corpora import folder, hub, index, mlaad_tiny, table
 from ringtrue.data.corpora.registry import CORPORA, Corpus
 from ringtrue.data.corpora.rows import Progress, verifying
-from ringtrue.data.corpora.sound import audio_source, load_samples
+from ringtrue.data.corpora.sound import audio_source, load_piece, load_samples
 from ringtrue.data.splits import assign_splits
 from ringtrue.data.trials import Trial, is_manifest, read_manifest, validate
 from ringtrue.errors import CorpusError
 from ringtrue.files import cache_dir
 
-__all__ = ["CORPORA", "SYNTAX", "Corpus", "audio_source", "load_corpus", "load_samples", "prepare_corpus"]
+__all__ = [
+    "CORPORA", "SYNTAX", "Corpus", "audio_source", "load_corpus", "load_piece", "load_samples", "prepare_corpus",
+]  # fmt: skip
 
 MANIFEST = "manifest.tsv"
 SYNTAX = "NAME[:FOLDER][?OPTION=VALUE[&OPTION=VALUE]], a manifest, a table or a folder; join several with +"
