@@ -5,7 +5,8 @@ import json
 import pytest
 
 from ringtrue import cli
-from ringtrue.data.trials import Trial, read_manifest, write_manifest
+from ringtrue.data.corpora.manifest import read_manifest
+from ringtrue.data.trials import Trial, write_manifest
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from ringtrue.data.corpora import audio_source, load_corpus, load_samples, parquet
-from ringtrue.data.trials import Trial, read_manifest, write_manifest
+from ringtrue.data.corpora.manifest import read_manifest
+from ringtrue.data.trials import Trial, write_manifest
 from ringtrue.errors import AudioError, CorpusError
 
 pytest.importorskip("pyarrow")

@@ -12,13 +12,14 @@ from pathlib import Path
 
 from ringtrue.data.trials import Trial, validate
 from ringtrue.errors import AudioError, CorpusError
+from ringtrue.files import cache_dir, stable_int, write_text
 
 Progress = Callable[[str], None]
 
 MOST_BAD = 0.01
 """Share of a corpus's rows that may be bad before reading it is refused."""
 
-_SHOWN = 20  # bad rows that are told before the refusal; the count says how many more there are
+_SHOWN = 20  # bad rows that are told before the refusal; where there are more, a file lists them all
 _LABELS = {
     **dict.fromkeys(("bonafide", "bona-fide", "bona fide", "real", "genuine", "human"), "bonafide"),
     **dict.fromkeys(("spoof", "fake", "spoofed", "synthetic", "deepfake"), "spoof"),
@@ -145,12 +146,12 @@ class Reading:
         """Say whether a recording exists, asking the disk once a folder: a corpus has a million files.
 
         Args:
-            audio: Its path, or its place in a Parquet or tar file, which exists by having been read.
+            audio: Its path, or its place in a Parquet or tar file or on the hub, which exists by having been listed.
 
         Returns:
             Whether it is there.
         """
-        if ".parquet#" in audio or ".tar#" in audio:
+        if ".parquet#" in audio or ".tar#" in audio or audio.startswith("hf://"):
             return True
         folder, name = os.path.split(audio)
         return name in self.names(folder)
@@ -189,9 +190,14 @@ class Reading:
         if self._bad_rows > MOST_BAD * total:
             for reason in self._bad[:_SHOWN]:
                 self.progress(f"{self.corpus}: {reason}")
+            rest = ""
+            if len(self._bad) > _SHOWN:
+                path = cache_dir() / "bad_rows" / f"{stable_int(*self._bad):016x}.txt"
+                write_text(path, "\n".join(self._bad) + "\n")
+                rest = f"; all of them: {path}"
             raise CorpusError(
                 f"{self.corpus}: {self._bad_rows} of {total} rows are bad, more than {MOST_BAD:.0%}; "
-                f"the first: {self._bad[0]}"
+                f"the first: {self._bad[0]}{rest}"
             )
         for reason in self._bad:
             self.progress(f"{self.corpus}: {reason}")

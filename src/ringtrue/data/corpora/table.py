@@ -70,6 +70,9 @@ def read(path: Path, progress: Progress, bonafide: str = "", label: str = "", sp
     for file in files:
         for line, row, sound in _rows(file, reading):
             values = {name: _cell(row, name) for name in _FIELDS}
+            if not sound and not values["audio"]:
+                reading.bad(file, line, "it names no recording")
+                continue
             values["audio"] = sound or str(file.parent / values["audio"])
             values["id"] = values["id"] or _cell(row, "audio") or values["audio"].removeprefix(f"{root}/")
             values["corpus"] = values["corpus"] or path.stem
