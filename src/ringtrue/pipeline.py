@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from ringtrue.training.content import ContentUnits
 
 Progress = Callable[[str], None]
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 MOST_FAILURES = 0.05  # share of recordings that may be unreadable before figures mean something else
 CONTENT_BLIND = "content-blind"
 """Stands where a model's name may: the classifier that hears no speech, for the floor of an evaluation."""
@@ -217,7 +219,7 @@ def score_split(
     progress: Progress,
     *,
     trim: bool = False,
-    leaked: Sequence[str] = (),
+    noted: Mapping[str, Any] = NOTHING,
 ) -> tuple[Scores, list[str]]:
     """Score trials into a file, or read the file if this model has scored these recordings before.
 
@@ -226,9 +228,9 @@ def score_split(
         trials: What to score.
         out: The scores file. A journal beside it lets a killed run go on.
         progress: Takes one line now and then.
-        leaked: What the trials share with what models are trained on; kept with the scores, which are then judged only
-            if that is forced.
         trim: Cut the silence before and after the speech first, see `load_trimmed`.
+        noted: What is known of the trials, kept with the scores: their ``audit`` in one line; ``leaks``, what they
+            share with what models are trained on, for which they are then judged only if that is forced.
 
     Returns:
         The scores of the readable trials, and one message for each of the others.
@@ -241,7 +243,8 @@ def score_split(
     load, name = (
         (load_trimmed, f"{fingerprint(trials)} trimmed") if trim else (load_samples, fingerprint(trials))
     )
-    if (kept := _kept_scores(out, {"model_sha256": detector.sha256, "trials": name})) is not None:
+    key = {"model_sha256": detector.sha256, "trials": name, "leaks": noted.get("leaks")}
+    if (kept := _kept_scores(out, key)) is not None:
         return kept, list(kept.metadata["unreadable"])
     journal = out.with_name(f".{out.stem}-{detector.sha256[:16]}-{name.replace(' ', '-')}.jsonl")
     scored: dict[str, float] = {}
@@ -255,8 +258,7 @@ def score_split(
             progress(f"scored {len(scored)} of {len(trials)} trials, {len(errors)} unreadable")
     refuse_too_many(errors, len(trials))
     readable = [trial for trial in trials if trial.id in scored]
-    made = {**provenance(detector), "trials": name, "unreadable": errors}
-    made |= {"leaks": list(leaked)} if leaked else {}
+    made = {**provenance(detector), "trials": name, "unreadable": errors, **noted}
     scores = scores_of_trials(readable, [scored[trial.id] for trial in readable], made)
     write_scores(out, scores)
     journal.unlink(missing_ok=True)  # another process may have finished the same work
@@ -286,7 +288,12 @@ def load_trimmed(trial: Trial) -> NDArray[np.float32]:
 
 
 def content_blind_scores(
-    trials: Sequence[Trial], judged: Sequence[Trial], out: Path, progress: Progress, trim: bool = False
+    trials: Sequence[Trial],
+    judged: Sequence[Trial],
+    out: Path,
+    progress: Progress,
+    trim: bool = False,
+    noted: Mapping[str, Any] = NOTHING,
 ) -> Scores:
     """Score trials by their surface alone, into a file, as `score_split` does with a model.
 
@@ -296,6 +303,7 @@ def content_blind_scores(
         out: The scores file.
         progress: Takes one line now and then.
         trim: Of what is judged, cut the silence before and after the speech.
+        noted: As for `score_split`.
 
     Returns:
         The scores.
@@ -310,12 +318,12 @@ def content_blind_scores(
         raise CorpusError("no trials to judge: the corpus has no test split")
     made = {"model": "random forest on surface features", "trials": fingerprint([*heard, *judged])}
     made |= {"judged": "trimmed"} if trim else {}
-    if (kept := _kept_scores(out, made)) is not None:
+    if (kept := _kept_scores(out, {**made, "leaks": noted.get("leaks")})) is not None:
         return kept
     known = surface.measure(heard, load_samples, progress)
     asked = surface.measure(judged, load_trimmed if trim else load_samples, progress)
     floor = audit.content_blind_floor(heard, known, asked)
-    scores = scores_of_trials(judged, floor.tolist(), made)
+    scores = scores_of_trials(judged, floor.tolist(), {**made, **noted})
     write_scores(out, scores)
     return scores
 
@@ -337,12 +345,15 @@ def provenance(detector: Detector) -> dict[str, str]:
     }
 
 
-def _kept_scores(path: Path, made: dict[str, str]) -> Scores | None:
-    """Read a scores file if it was made in just this way."""
+def _kept_scores(path: Path, made: Mapping[str, Any]) -> Scores | None:
+    """Read a scores file if it was made in just this way; what is empty need not be said."""
     if not path.exists() or path.stat().st_size == 0:
         return None
     scores = read_scores(path)
-    return scores if all(scores.metadata.get(name) == value for name, value in made.items()) else None
+    said = scores.metadata
+    return (
+        scores if all((said.get(name) or None) == (value or None) for name, value in made.items()) else None
+    )
 
 
 def refuse_too_many(errors: Sequence[str], count: int) -> None:

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from ringtrue.data.trials import Trial, check_disjoint, validate
+from ringtrue.data.trials import Trial, check_disjoint, leaks, validate
 from ringtrue.errors import CorpusError
 
 HUMAN = Trial("a", "audio/a.flac", "bonafide", speaker="p1", source_utterance="a", split="train")
@@ -22,6 +22,15 @@ MACHINE = Trial("b", "audio/b.flac", "spoof", system="Sys (v1), x", speaker="voi
 def test_a_leak_is_found(trial, leak):
     with pytest.raises(CorpusError, match=leak):
         check_disjoint([HUMAN, MACHINE, trial])
+
+
+def test_only_the_sides_that_are_judged_are_looked_at():
+    trials = [HUMAN, replace(HUMAN, id="x", split="test"), replace(HUMAN, id="y", split="dev")]
+    assert {line.partition(" share ")[0] for line in leaks(trials)} == {
+        "dev and train", "test and train", "test and dev",
+    }  # fmt: skip
+    assert {line.partition(" share ")[0] for line in leaks(trials, ["dev"])} == {"dev and train"}
+    assert leaks(trials, ["test_seen"]) == leaks([]) == []
 
 
 def test_seen_systems_with_unseen_voices_are_no_leak():

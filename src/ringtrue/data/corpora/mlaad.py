@@ -21,6 +21,7 @@ NAME = "mlaad"
 META = "meta.csv"
 SIMPLER_META = "simpler_meta.csv"
 REPOSITORY = "mueller91/MLAAD"
+CLIPS = 1_000  # of each system in each language, in every version
 _REQUIRED = {"path", "original_file", "language"}
 
 
@@ -40,9 +41,18 @@ def read(root: Path, progress: Progress, languages: str = "") -> list[Trial]:
     """
     reading = Reading(NAME, progress)
     root = find_folder(root, "fake", NAME)
+    parts = []
     for folder in model_folders(root, languages):
+        before = reading.rows
         for trial, line, _ in folder_trials(root, folder, reading):
             reading.add(trial, folder / META, line)
+        if (rows := reading.rows - before) != CLIPS:
+            parts.append(f"{folder.relative_to(root)} {rows:,}")
+    if parts:
+        shown = ", ".join(parts[:5]) + (" …" if parts[5:] else "")
+        progress(
+            f"{NAME}: {len(parts)} model folders have not the {CLIPS:,} rows that are published ({shown})"
+        )
     return reading.finish()
 
 

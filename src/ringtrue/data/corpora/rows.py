@@ -173,6 +173,20 @@ class Reading:
             self._listings[folder] = frozenset(found)
         return self._listings[folder]
 
+    def compare(self, what: str, rows: int, published: int | None) -> None:
+        """Tell where a part of the corpus has another number of rows than is published; people keep parts of corpora.
+
+        Args:
+            what: Name of the part.
+            rows: How many there are.
+            published: How many there must be; None where that is not known.
+        """
+        if published is not None and rows != published:
+            self.progress(
+                f"{self.corpus}: {rows:,} rows of {what!r} where {published:,} are published: "
+                "a part of the corpus, or another version"
+            )
+
     def finish(self, published: Mapping[str, int] | None = None) -> list[Trial]:
         """Report the bad rows and the counts, and give the Trials.
 
@@ -204,11 +218,7 @@ class Reading:
         if self._bad:
             self.progress(f"{self.corpus}: {self._bad_rows} of {total} rows are bad and left out")
         for what, count in (published or {}).items():
-            if self._counts[what] != count:
-                self.progress(
-                    f"{self.corpus}: {self._counts[what]:,} rows of {what!r} where {count:,} are published: "
-                    "a part of the corpus, or another version"
-                )
+            self.compare(what, self._counts[what], count)
         trials = list(self._trials.values())
         validate(trials, self.corpus)
         return trials
