@@ -18,9 +18,9 @@ import numpy as np
 
 from ringtrue import __version__
 from ringtrue.data.corpora import load_piece, load_samples
-from ringtrue.data.corpora.remote import is_remote
+from ringtrue.data.corpora.rows import fault_of
 from ringtrue.data.trials import Trial, fingerprint
-from ringtrue.errors import AudioError, CheckpointError, CorpusError
+from ringtrue.errors import CheckpointError, CorpusError
 from ringtrue.evaluation.scores import Scores, read_scores, scores_of_trials, write_scores
 from ringtrue.evaluation.scoring import score_resumably
 from ringtrue.files import cache_dir, write_json
@@ -44,13 +44,13 @@ PACKAGED_TEACHER = "whisper-base-from-packages"
 
 
 def screen(trials: Sequence[Trial], progress: Progress) -> list[Trial]:
-    """Decode every recording once and leave out what cannot be read, so that no later step has to.
+    """Decode every recording once and leave out what cannot be read to its end, so that no later step has to.
 
     Recordings on the hub are not fetched for it: they are checked as they are listened to.
 
     Args:
         trials: The corpus.
-        progress: Takes one line for each of the first unreadable recordings, and now and then one between.
+        progress: Takes one line for each that is left out, and now and then one between.
 
     Returns:
         The readable trials, in order.
@@ -64,16 +64,12 @@ def screen(trials: Sequence[Trial], progress: Progress) -> list[Trial]:
     else:
         broken = {}
         for count, trial in enumerate(trials, start=1):
-            if is_remote(trial.audio):
-                continue
-            try:
-                load_samples(trial)
-            except AudioError as error:
-                broken[trial.id] = str(error)
+            if fault := fault_of(trial):
+                broken[trial.id] = fault
             if count % 2000 == 0:
                 progress(f"screened {count} of {len(trials)} recordings, {len(broken)} unreadable")
         write_json(path, broken)
-    for reason in list(broken.values())[:5]:
+    for reason in broken.values():
         progress(f"left out: {reason}")
     refuse_too_many(list(broken.values()), len(trials))
     return [trial for trial in trials if trial.id not in broken]

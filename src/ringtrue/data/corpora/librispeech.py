@@ -59,7 +59,8 @@ def read(root: Path, progress: Progress) -> list[Trial]:
                 )
     if not there:
         raise CorpusError(
-            f"{NAME}: {root} holds none of {', '.join(PUBLISHED)}, nor the hub's clean/*.parquet and other/*.parquet, or all/*.parquet"
+            f"{NAME}: {root} holds none of {', '.join(PUBLISHED)}, nor the hub's clean/*.parquet and other/*.parquet, "
+            "or all/*.parquet"
         )
     return reading.finish()
 

@@ -71,7 +71,7 @@ def fault_of(trial: Trial) -> str:
                 pass
             faults = [fault for fault in stream.warnings if not fault.startswith("clipped")]
     except AudioError as error:
-        return str(error)
+        return str(error) if trial.audio in str(error) else f"{trial.audio}: {error}"
     return f"{trial.audio}: {'; '.join(faults)}" if faults else ""
 
 
