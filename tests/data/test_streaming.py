@@ -289,6 +289,29 @@ def test_tar_shards_and_plain_files_stream_alike(tmp_path, encode):
         assert len(set(names[:13])) == 13
 
 
+def test_a_bad_sample_of_a_shard_costs_itself(tmp_path, encode, monkeypatch):
+    monkeypatch.setattr("ringtrue.data.corpora.rows.MOST_BAD", 0.7)
+    sound = clip(encode, 1, "spoof")
+    members = [
+        ("0.flac", sound),
+        ("0.json", b'{"label": "fake"}'),
+        ("1.flac", sound),
+        ("1.json", b"{label"),
+        ("2.flac", sound),
+        ("2.json", b"[1]"),
+        ("3.json", b'{"label": "fake"}'),
+        ("4.flac", sound),
+        ("4.cls", b"real"),
+    ]
+    tar_of(tmp_path / "0.tar", members)
+    lines = []
+    trials = load_corpus(f"table:{tmp_path}?split=train", lines.append)
+    assert [trial.id for trial in trials] == ["0", "4"]
+    for line, reason in ((2, "1.json: "), (3, "2.json: no JSON object"), (4, "it names no recording")):
+        assert any(f"0.tar, line {line}: {reason}" in told for told in lines)
+    assert any("3 of 5 rows are bad and left out" in told for told in lines)
+
+
 def test_a_damaged_recording_is_stood_in_for_and_named(trials, tmp_path):
     (tmp_path / "bad.flac").write_bytes(b"no sound")
     spoilt = [
