@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 Progress = Callable[[str], None]
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 MOST_FAILURES = 0.05  # share of recordings that may be unreadable before figures mean something else
+_SHOWN = 20  # of these that are told before it is refused
 CONTENT_BLIND = "content-blind"
 """Stands where a model's name may: the classifier that hears no speech, for the floor of an evaluation."""
 PACKAGED_TEACHER = "whisper-base-from-packages"
@@ -50,7 +51,7 @@ def screen(trials: Sequence[Trial], progress: Progress) -> list[Trial]:
 
     Args:
         trials: The corpus.
-        progress: Takes one line for each that is left out, and now and then one between.
+        progress: Takes one line for each that is left out, or for the first where it is refused; and some between.
 
     Returns:
         The readable trials, in order.
@@ -69,9 +70,11 @@ def screen(trials: Sequence[Trial], progress: Progress) -> list[Trial]:
             if count % 2000 == 0:
                 progress(f"screened {count} of {len(trials)} recordings, {len(broken)} unreadable")
         write_json(path, broken)
-    for reason in broken.values():
+    faults = list(broken.values())
+    too_many = len(faults) > MOST_FAILURES * len(trials)
+    for reason in faults[:_SHOWN] if too_many else faults:
         progress(f"left out: {reason}")
-    refuse_too_many(list(broken.values()), len(trials))
+    refuse_too_many(faults, len(trials))
     return [trial for trial in trials if trial.id not in broken]
 
 
