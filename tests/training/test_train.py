@@ -12,7 +12,7 @@ import soundfile
 import torch
 from safetensors.torch import load_file
 
-from ringtrue.data.batches import TrainingBatches
+from ringtrue.data.batches import TrainingBatches, pieces_of
 from ringtrue.errors import CheckpointError, ConfigError, CorpusError
 from ringtrue.models import checkpoint
 from ringtrue.training import step as step_room
@@ -137,7 +137,7 @@ def test_two_processes_take_the_steps_of_one(trials, loader, units, config, tmp_
 
 def test_a_batch_that_cannot_be_shared_out_is_refused(trials, loader):
     with pytest.raises(CorpusError, match="multiple of 6"):
-        TrainingBatches(trials, loader, 8, 0.5, 0, ranks=3)
+        TrainingBatches(trials, pieces_of(loader), 8, 0.5, 0, ranks=3)
 
 
 @pytest.mark.parametrize("before", [True, False])

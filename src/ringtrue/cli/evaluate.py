@@ -69,19 +69,19 @@ def _score(options: argparse.Namespace) -> int:
     from ringtrue.inference.runtime import Detector
     from ringtrue.pipeline import CONTENT_BLIND, content_blind_scores, score_split, screen
 
-    trials = load_corpus(options.corpus, say)
-    judged = [trial for trial in trials if trial.split in options.split.split(",")]
-    leaked = [leak for leak in leaks(trials) if leak.split(" ")[0] in options.split.split(",")]
+    trials, splits = load_corpus(options.corpus, say), options.split.split(",")
+    judged = [trial for trial in trials if trial.split in splits]
+    leaked = leaks(trials, splits)
+    noted = {"leaks": leaked, "audit": audit_line(judged, leaked, say)}
     errors: list[str] = []
     if options.model == CONTENT_BLIND:
-        scores = content_blind_scores(screen(trials, say), screen(judged, say), options.out, say)
+        scores = content_blind_scores(screen(trials, say), screen(judged, say), options.out, say, noted=noted)
     else:
-        scores, errors = score_split(
-            Detector.from_pretrained(options.model), judged, options.out, say, leaked=leaked
-        )
+        detector = Detector.from_pretrained(options.model)
+        scores, errors = score_split(detector, judged, options.out, say, noted=noted)
     for error in errors:
         complain(error)
-    say(f"audit: {audit_line(judged, say)}")
+    say(f"audit: {noted['audit']}")
     for leak in leaked:
         complain(f"LEAK: {leak}; `evaluate` will refuse these scores unless forced")
     print(f"{options.out}: {len(scores)} trials scored, {len(errors)} could not be read")

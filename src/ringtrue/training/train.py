@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ringtrue import __version__
 from ringtrue.config import RunConfig
-from ringtrue.data.batches import Batch, Batches, Load, TrainingBatches, Transform
+from ringtrue.data.batches import Batch, Batches, Cut, Load, TrainingBatches, Transform, pieces_of
 from ringtrue.data.streaming import StreamingBatches
 from ringtrue.data.trials import Trial
 from ringtrue.errors import ConfigError, RingtrueError
@@ -56,6 +56,7 @@ def train(
     units: ContentUnits,
     run: Path,
     *,
+    cut: Cut | None = None,
     augment: Transform | None = None,
     teaching: Teaching | None = None,
     trained_on: dict[str, Any] | None = None,
@@ -72,6 +73,7 @@ def train(
         units: Content units of the train and dev clips.
         run: Run folder: ``config.yaml``, ``log.jsonl``, ``steps.jsonl``, TensorBoard events, ``last`` and best
             checkpoints.
+        cut: Reads pieces of recordings to train on; if None, out of what `load` gives.
         augment: Applied to training crops of both labels alike.
         teaching: What a large teacher thinks of the training clips, where the configuration asks for one.
         trained_on: What to say of the corpus in the model's card.
@@ -91,7 +93,9 @@ def train(
     settings = config.training
     heard = [trial for trial in trials if trial.split == "train"]
     dev = validation.development(trials, settings.validation_clips)
-    batches = _batches(config, heard, load, units, augment if settings.augment else None, team)
+    batches = _batches(
+        config, heard, cut or pieces_of(load), units, augment if settings.augment else None, team
+    )
     _claim(run, config, team)
 
     # ---- who learns ---------------------------------------------------------------------------------------------
@@ -269,7 +273,7 @@ class _Clock:
 def _batches(
     config: RunConfig,
     heard: Sequence[Trial],
-    load: Load,
+    cut: Cut,
     units: ContentUnits,
     augment: Transform | None,
     team: Team,
@@ -290,7 +294,7 @@ def _batches(
         )
     return TrainingBatches(
         heard,
-        load,
+        cut,
         settings.batch_size,
         settings.crop_s,
         config.seed,

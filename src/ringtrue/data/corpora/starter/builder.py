@@ -21,6 +21,7 @@ from functools import partial
 from pathlib import Path
 
 from ringtrue import __version__
+from ringtrue.data.corpora.manifest import read_manifest
 from ringtrue.data.corpora.starter import engines as engines_room
 from ringtrue.data.corpora.starter import harmonise as chain
 from ringtrue.data.corpora.starter import packages
@@ -36,7 +37,7 @@ from ringtrue.data.corpora.starter.plan import audio_path, plan_spoof, voice_of
 from ringtrue.data.corpora.starter.recipe import MINIMUM, RECIPES, Recipe
 from ringtrue.data.corpora.starter.systems import ENGINES, Engine
 from ringtrue.data.corpora.starter.texts import readable_lines, split_of
-from ringtrue.data.trials import Trial, check_disjoint, read_manifest, write_manifest
+from ringtrue.data.trials import Trial, check_disjoint, write_manifest
 from ringtrue.errors import CorpusError
 from ringtrue.files import stable_int, write_json
 
@@ -326,7 +327,7 @@ def _claim(root: Path, identity: dict[str, object]) -> None:
 def _is_complete(manifest: Path) -> bool:
     if not manifest.is_file():
         return False
-    if all(Path(trial.audio).is_file() for trial in read_manifest(manifest)):
+    if all(Path(trial.audio).is_file() for trial in read_manifest(manifest, check_audio=False)):
         return True
     manifest.unlink()  # clips were deleted: make them again, and until then let nobody take it for complete
     return False
