@@ -75,7 +75,7 @@ def test_pages_of_judged_and_held_out_folds_are_never_trained_on(script, manifes
     assert set(seen) == {"system_family", "vocoder"}
     with open(manifest) as file:
         row = {one["path"]: one for one in csv.DictReader(file)}
-    for attribute, (tasks, methods, seeds) in seen.items():
+    for tasks, methods, seeds in seen.values():
         assert len(methods) == 8
         assert (len(tasks), list(seeds)) == (5, [0, 1, 2])
         assert sum(len(task.test) for task in tasks) == 4 * 9

@@ -1,4 +1,4 @@
-"""The MLAAD source-tracing protocol, from its published files to the table: train, dev, eval, in and out of domain, fine.
+"""The MLAAD source-tracing protocol, from its published files to the table.
 
 A replica with the names, the columns and the defects of the published one; its six systems differ in sound.
 """
