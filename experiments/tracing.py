@@ -92,9 +92,18 @@ def trial_of(row: dict[str, str], folder: Path) -> Trial:
 def fold_task(
     clips: Clips, rows: Sequence[dict[str, str]], attribute: str, folds: Mapping[str, set[str]], fold: int
 ) -> Task:
-    """Judge on one fold, set thresholds on the next, train on the other three; lone families are never trained on."""
+    """Judge on one fold, set thresholds on the next, train on the other three; lone families are never trained on.
+
+    A family that only these two folds have would be judged as unknown with thresholds that were set on it as unknown:
+    its dev clips are not used.
+    """
     place = {str(fold): "test", str((fold + 1) % 5): "dev"}
-    sides = [place.get(row["fold"], "train" if len(folds[row[attribute]]) > 1 else "unused") for row in rows]
+
+    def side(row: Mapping[str, str]) -> str:
+        where = place.get(row["fold"], "train" if len(folds[row[attribute]]) > 1 else "unused")
+        return "unused" if where == "dev" and folds[row[attribute]] == set(place) else where
+
+    sides = [side(row) for row in rows]
     clusters = [row["source_page"] for row in rows]
     values = [row[attribute] for row in rows]
     return make_task(clips, values, attribute, clusters, say, sides, name=f"fold {fold}")
@@ -110,6 +119,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--out", type=Path, default=Path("results"))
     options = parser.parse_args()
+    if options.what != "starter" and not options.file:
+        parser.error(f"{options.what} needs a file: MANIFEST for pages, DETECTOR for distilled")
     fetch_front_ends(SETTINGS, say)
     runs = {
         "starter": lambda: starter(options.seeds),

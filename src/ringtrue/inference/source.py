@@ -221,19 +221,31 @@ def in_words(source: Mapping[str, Any]) -> str:
     Returns:
         A phrase.
     """
-    near = source["nearest"][0]
     if not source["is_known"]:
-        return (
-            f"{UNKNOWN}; the nearest known system is {near['name']}, and {near['percentile']:.0f} % of known clips lie "
-            "nearer to their own"
-        )
-    if near["is_enrolled"]:
+        return f"{UNKNOWN}: it lies too far from every system that the tracer knows"
+    if source["nearest"][0]["is_enrolled"]:
         return f"{source['system']}, enrolled (acoustic model {source['acoustic_model']}, vocoder {source['vocoder']})"
     chances = source["probabilities"]
     return ", ".join(
         f"{attribute.replace('_', ' ')} {source[attribute]} ({chances[attribute]:.2f})"
         for attribute in NAMED[::-1]
     )
+
+
+def neighbours_in_words(source: Mapping[str, Any]) -> list[str]:
+    """Say which known systems lie nearest, for a person to compare with; nearest first.
+
+    Args:
+        source: `SourceTrace` as plain values.
+
+    Returns:
+        A phrase each: the system, its training clip that lies nearest, and how usual that distance is.
+    """
+    return [
+        f"{one['name']}{' as in ' + one['exemplar'] if one['exemplar'] else ''}: {one['percentile']:.0f} % of known "
+        "clips lie nearer to their own"
+        for one in source["nearest"]
+    ]
 
 
 def installed_tracer() -> Path:
