@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint types unit clean
+.PHONY: demo test lint types unit browser clean
 
 demo: $(VENV)/.ready
 	@echo "== ringtrue demo: corpus, baseline and hero, The Table, two verdicts (README has the times)"
@@ -26,6 +26,10 @@ types: $(VENV)/.ready
 unit: $(VENV)/.ready
 	@echo "== pytest"
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+# Lets the page judge inside the browser: 14 MiB, MIT, into the package's folder and so into wheels built after it.
+browser: $(VENV)/.ready
+	@$(BIN)/python scripts/fetch_browser_runtime.py
 
 # The stamp comes last, so an installation that was interrupted runs again.
 $(VENV)/.ready: pyproject.toml constraints.txt scripts/make_venv.sh

@@ -87,8 +87,8 @@ ABOUT = {
     | {f"tracing/{name}.py" for name in ("clips", "learning", "methods", "two_stage", "distil")},
     "yaml": {"config.py"},
     "pydantic": {"config.py", "experiment/plan.py", "serve/schema.py"},
-    "fastapi": {"serve/app.py"},
-    "starlette": {"serve/app.py", "serve/guard.py", "serve/live.py"},
+    "fastapi": {"serve/app.py", "serve/assets.py"},
+    "starlette": {"serve/app.py", "serve/assets.py", "serve/guard.py", "serve/live.py"},
     "prometheus_client": {"serve/meters.py"},
 }
 

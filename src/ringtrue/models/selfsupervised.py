@@ -11,7 +11,6 @@ from ringtrue.errors import CheckpointError, require
 from ringtrue.models.frontend import FrontEnd
 from ringtrue.models.whisper import WhisperEncoder
 
-
 _REFUSALS = ("gated repo", "401 client error", "403 client error")
 """What an answer of the hub holds if a model may not be had; a folder may be named anything else."""
 
