@@ -6,10 +6,11 @@ for other recordings.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,10 +20,10 @@ from ringtrue import __version__
 from ringtrue.data.corpora import load_samples
 from ringtrue.data.corpora.remote import is_remote
 from ringtrue.data.trials import Trial, fingerprint
-from ringtrue.errors import AudioError, CheckpointError, CorpusError
+from ringtrue.errors import AudioError, CheckpointError, ConfigError, CorpusError
 from ringtrue.evaluation.scores import Scores, read_scores, scores_of_trials, write_scores
 from ringtrue.evaluation.scoring import score_resumably
-from ringtrue.files import cache_dir, write_json
+from ringtrue.files import cache_dir, locked, sha256_file, write_json
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -137,13 +138,15 @@ def train_and_export(
         progress: Takes one line an epoch.
 
     Returns:
-        The best checkpoint as ONNX; the safetensors file lies beside it.
+        The best checkpoint as ONNX; the safetensors file lies beside it. Of processes that torchrun started, the first
+        one writes both.
+
+    Raises:
+        ConfigError: Another process trains in this folder.
     """
     from ringtrue.data.augment import augment
-    from ringtrue.files import sha256_file
-    from ringtrue.inference.runtime import Detector
-    from ringtrue.packing import pack
-    from ringtrue.training.train import train
+    from ringtrue.training.parallel import join_team
+    from ringtrue.training.train import BEST, train
 
     heard = [trial for trial in trials if trial.split == "train"]
     trained_on = {
@@ -173,25 +176,50 @@ def train_and_export(
             erase=config.distillation.erase,
             progress=progress,
         )
-    best = train(
-        config,
-        trials,
-        load,
-        units,
-        run,
-        augment=augment,
-        teaching=teaching,
-        trained_on=trained_on,
-        progress=progress,
-    )
+    best = run / BEST
     exported = best.with_suffix(".onnx")
+    team = join_team()
+    with _alone_in(run) if team.leads else contextlib.nullcontext():
+        train(
+            config,
+            trials,
+            load,
+            units,
+            run,
+            augment=augment,
+            teaching=teaching,
+            trained_on=trained_on,
+            progress=progress,
+        )
+        if team.leads:
+            _export_if_needed(best, exported, trials, load, progress)
+    return exported
+
+
+@contextlib.contextmanager
+def _alone_in(run: Path) -> Iterator[None]:
+    with locked(run, ".training.lock", wait=False) as is_ours:
+        if not is_ours:
+            raise ConfigError(f"another process is training in {run}; give another folder, or wait for it")
+        yield
+
+
+def _export_if_needed(
+    best: Path,
+    exported: Path,
+    trials: Sequence[Trial],
+    load: Callable[[Trial], NDArray[np.float32]],
+    progress: Progress,
+) -> None:
+    from ringtrue.inference.runtime import Detector
+    from ringtrue.packing import pack
+
     try:
         current = Detector(exported).card["checkpoint_sha256"] == sha256_file(best)
     except CheckpointError:
         current = False
     if not current:
         pack(best, exported, "onnx", trials, load, progress)
-    return exported
 
 
 def score_split(

@@ -264,7 +264,7 @@ import sys, time
 from pathlib import Path
 from ringtrue.data.corpora.starter import packages
 from ringtrue.data.corpora.starter.package_tools import run_tool
-with packages._locked(Path(sys.argv[1]), print):
+with packages.one_at_a_time(Path(sys.argv[1]), print):
     run_tool(["sh", "-c", f"echo started > {sys.argv[1]}/mark; sleep 2; echo ended > {sys.argv[1]}/mark"])
 """
 
@@ -276,7 +276,7 @@ def test_a_tool_that_outlives_a_killed_build_keeps_its_lock(tmp_path):
     parent.kill()
     parent.wait()
     said: list[str] = []
-    with packages._locked(tmp_path, said.append):
+    with packages.one_at_a_time(tmp_path, said.append):
         assert (tmp_path / "mark").read_text() == "ended\n"
     assert said == [f"waiting for another process that works in {tmp_path}"]
 
