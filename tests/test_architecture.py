@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "inference": {*FOUNDATIONS, "audio", "windows", "prosody", "models", "evaluation"},
     "packing": {*FOUNDATIONS, "audio", "windows", "prosody", "data", "evaluation", "inference"},
     "robustness": {*FOUNDATIONS, "audio", "data", "evaluation", "inference"},
-    "tracing": {*FOUNDATIONS, "", "tensors", "audio", "windows", "data", "models", "evaluation", "inference"},
+    "tracing": {*FOUNDATIONS, "", "config", "tensors", "audio", "windows", "data", "models", "evaluation", "inference"},
     "pipeline": {
         *FOUNDATIONS,
         "",

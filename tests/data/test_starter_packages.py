@@ -162,6 +162,25 @@ def test_a_wheel_that_writes_elsewhere_is_refused_before_anything_is_written(tmp
     assert [path.name for path in tmp_path.iterdir()] == [wheel.name]
 
 
+def test_a_link_in_a_wheel_becomes_a_file(tmp_path):
+    link = zipfile.ZipInfo("link")
+    link.external_attr = 0o120777 << 16
+    with zipfile.ZipFile(tmp_path / "odd.whl", "w") as archive:
+        archive.writestr(link, "/etc/passwd")
+    unpack_wheel(tmp_path / "odd.whl", tmp_path / "target")
+    assert not (tmp_path / "target/link").is_symlink()
+    assert (tmp_path / "target/link").read_text() == "/etc/passwd"
+
+
+def test_a_wheel_that_unpacks_to_too_much_is_refused_before_anything_is_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(packages, "_LARGEST_WHEEL", 1 << 20)
+    with zipfile.ZipFile(tmp_path / "bomb.whl", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("zeros", bytes(2 << 20))
+    with pytest.raises(CorpusError, match=r"refused: it would unpack to 0\.0 GiB"):
+        unpack_wheel(tmp_path / "bomb.whl", tmp_path / "target")
+    assert not (tmp_path / "target").exists()
+
+
 def test_what_is_no_archive_is_refused(tmp_path):
     (tmp_path / "bad.whl").write_text("<html>not found</html>")
     with pytest.raises(CorpusError, match="not a zip archive"):

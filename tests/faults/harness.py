@@ -34,14 +34,12 @@ class Fault:
 
     Attributes:
         at_event: SIGKILL at this access to a file, counted from 1.
-        after_s: SIGKILL after so long.
         clock: Seed of the days by which the clock jumps, forwards and back, each time that it is read.
         disk_bytes: It works on a disk of this size; when that is full, on the same disk with room.
         read_only: It works in a folder that may not be written.
     """
 
     at_event: int | None = None
-    after_s: float | None = None
     clock: int | None = None
     disk_bytes: int | None = None
     read_only: bool = False
@@ -69,8 +67,7 @@ class Life:
 class Running:
     """A job that has been started."""
 
-    def __init__(self, job: str, folder: Path, material: Path, fault: Fault = Fault()):  # noqa: B008
-        self._fault = fault
+    def __init__(self, job: str, folder: Path, material: Path, fault: Fault = Fault()):
         self._pipe, theirs = _CONTEXT.Pipe(duplex=False)
         self._process = _CONTEXT.Process(target=_live, args=(job, folder, material, fault, theirs))
         self._process.start()
@@ -78,9 +75,6 @@ class Running:
 
     def end(self) -> Life:
         """Wait for its end."""
-        if self._fault.after_s is not None:
-            self._process.join(self._fault.after_s)
-            self._process.kill()
         self._process.join()
         try:
             return self._pipe.recv()
@@ -89,7 +83,7 @@ class Running:
             return Life(killed=True)
 
 
-def live(job: str, folder: Path, material: Path, fault: Fault = Fault()) -> Life:  # noqa: B008
+def live(job: str, folder: Path, material: Path, fault: Fault = Fault()) -> Life:
     """Run a job to its end, or to its fault's."""
     return Running(job, folder, material, fault).end()
 

