@@ -33,7 +33,8 @@ SPELT = {  # how packages without a licence expression say it
     "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
     "Python Software Foundation License": "PSF-2.0",
 }
-READ = {"axe-playwright-python": "MIT", "pyworld-prebuilt": "MIT"}  # from the licence file in the package itself
+# Said by nothing but the licence file in the package itself.
+READ = {"axe-playwright-python": "MIT", "pyworld-prebuilt": "MIT"}
 
 
 def dependencies(name: str, extras: set[str]) -> set[str]:

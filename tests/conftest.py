@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 Samples = NDArray[np.float32]
 RATE_HZ = 16_000
 
-sys.path.insert(0, str(Path(__file__).parent / "data"))  # `starter_world`, which no import mode of pytest finds
+sys.path.insert(0, str(Path(__file__).parent / "data"))  # for `starter_world`
 
 
 def make_speechlike(duration_s: float, seed: int = 0, rate_hz: int = RATE_HZ) -> Samples:

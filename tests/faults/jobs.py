@@ -121,7 +121,9 @@ def artefacts(folder: Path) -> dict[str, str]:
             continue
         content = path.read_bytes()
         if path.with_name("made_by.json").exists() and len(path.stem) == 32 and path.suffix == ".safetensors":
-            for key, value in load(content).items():  # how clips share shards tells of kills, and of nothing else
+            for key, value in load(
+                content
+            ).items():  # how clips share shards tells of kills, and of nothing else
                 found[key] = hashlib.sha256(value.tobytes()).hexdigest()
         else:
             found[name] = hashlib.sha256(content).hexdigest()

@@ -59,7 +59,10 @@ def test_the_same_model_is_the_same_file(saved, tmp_path):
         (lambda path: save_file(load_file(path), path), "no ringtrue card"),
         (lambda path: save_file(load_file(path), path, {"ringtrue": "{"}), "its card is damaged"),
         (lambda path: save_file(load_file(path), path, {"ringtrue": 9_999 * "["}), "its card is damaged"),
-        (lambda path: save_file(load_file(path), path, {"ringtrue": '{"format": 1}'}), "its card is not one of"),
+        (
+            lambda path: save_file(load_file(path), path, {"ringtrue": '{"format": 1}'}),
+            "its card is not one of",
+        ),
         (flip_a_bit, "its content has another hash than when it was written"),
         (lambda path: rewrite(path, format=99), "has format 99; this version .* reads format 1"),
         (lambda path: rewrite(path, colour="red"), "its card is not one of format 1"),

@@ -26,6 +26,7 @@ def _die_in(doomed):
 
     Lesson.learn = deadly
 
+
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
     if (os.environ["RANK"], os.environ["TORCHELASTIC_RESTART_COUNT"]) == ("1", "0"):

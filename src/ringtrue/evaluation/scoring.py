@@ -1,7 +1,7 @@
 """A scorer and Trials -> one score a trial, window by window; a bad recording costs only itself.
 
-No trial shares a batch with another: a batch's size changes what is rounded, so that scores would depend on the order of
-trials and on where a run was killed. On a CPU small batches are no slower.
+No trial shares a batch with another: a batch's size changes what is rounded, so that scores would depend on the order
+of trials and on where a run was killed. On a CPU small batches are no slower.
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ from ringtrue.files import stable_int, write_text
 _WAITS_S = (5.0, 20.0, 60.0, 180.0, 300.0)  # the free tier counts requests over five minutes
 _BUSY = (408, 429, 500, 502, 503, 504)
 _BROKE_OFF = {"ReadTimeout", "WriteTimeout", "PoolTimeout", "ReadError", "WriteError", "RemoteProtocolError"}
-"""What HTTP libraries call an answer that stops or stays away; the hub's client has changed its library before. One that
-is never reached is another matter: nothing says that waiting helps."""
+"""What HTTP libraries call an answer that stops or stays away; the hub's client has changed its library before. A hub
+that is never reached is another matter: nothing says that waiting helps."""
 
 
 def fetch(

@@ -181,7 +181,8 @@ def unpack_wheel(wheel: Path, target: Path) -> None:
     """
     try:
         with zipfile.ZipFile(wheel) as archive:
-            size = sum(member.file_size for member in archive.infolist())  # no member unpacks to more than it says
+            # No member unpacks to more than it says.
+            size = sum(member.file_size for member in archive.infolist())
             if size > _LARGEST_WHEEL:
                 raise CorpusError(f"{wheel.name} is refused: it would unpack to {size / 2**30:.1f} GiB")
             for name in archive.namelist():
