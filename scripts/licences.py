@@ -16,7 +16,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "licences.md"
-EXTRAS = {"run": {"train", "hub", "listen", "probe", "serve"}, "develop": {"dev"}}
+EXTRAS = {"run": {"all"}, "develop": {"dev"}}
 
 # A program under Apache-2.0 may use these. Weak copyleft (LGPL, MPL) asks for nothing from who only imports a package.
 FITS = {
