@@ -6,10 +6,11 @@ for other recordings.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -20,10 +21,10 @@ from ringtrue import __version__
 from ringtrue.data.corpora import load_piece, load_samples
 from ringtrue.data.corpora.rows import fault_of
 from ringtrue.data.trials import Trial, fingerprint
-from ringtrue.errors import CheckpointError, CorpusError
+from ringtrue.errors import CheckpointError, ConfigError, CorpusError
 from ringtrue.evaluation.scores import Scores, read_scores, scores_of_trials, write_scores
 from ringtrue.evaluation.scoring import score_resumably
-from ringtrue.files import cache_dir, write_json
+from ringtrue.files import cache_dir, locked, sha256_file, write_json
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -147,14 +148,17 @@ def train_and_export(
             and scores do not.
 
     Returns:
-        The best checkpoint as ONNX; the safetensors file lies beside it.
+        The best checkpoint as ONNX; the safetensors file lies beside it. Of processes that torchrun started, the first
+        one writes both.
+
+    Raises:
+        ConfigError: Another process trains in this folder.
     """
     from ringtrue.data.augment import augment
-    from ringtrue.files import sha256_file
     from ringtrue.inference.export import export_onnx
-    from ringtrue.inference.runtime import Detector
     from ringtrue.packing import pack, speech_windows
-    from ringtrue.training.train import train
+    from ringtrue.training.parallel import join_team
+    from ringtrue.training.train import BEST, train
 
     heard = [trial for trial in trials if trial.split == "train"]
     trained_on = {
@@ -187,28 +191,45 @@ def train_and_export(
             erase=config.distillation.erase,
             progress=progress,
         )
-    best = train(
-        config,
-        trials,
-        load,
-        units,
-        run,
-        cut=cut,
-        augment=augment,
-        teaching=teaching,
-        trained_on=trained_on,
-        progress=progress,
-    )
+    best = run / BEST
     exported = best.with_suffix(".onnx")
-    try:
-        current = Detector(exported).card["checkpoint_sha256"] == sha256_file(best)
-    except CheckpointError:
-        current = False
-    if not current and measured:
-        pack(best, exported, "onnx", trials, load, progress)
-    elif not current:
-        export_onnx(best, exported, speech=speech_windows(heard, load))
+    team = join_team()
+    with _alone_in(run) if team.leads else contextlib.nullcontext():
+        train(
+            config,
+            trials,
+            load,
+            units,
+            run,
+            cut=cut,
+            augment=augment,
+            teaching=teaching,
+            trained_on=trained_on,
+            progress=progress,
+        )
+        if team.leads and not _is_export_of(best, exported):
+            if measured:
+                pack(best, exported, "onnx", trials, load, progress)
+            else:
+                export_onnx(best, exported, speech=speech_windows(heard, load))
     return exported
+
+
+@contextlib.contextmanager
+def _alone_in(run: Path) -> Iterator[None]:
+    with locked(run, ".training.lock", wait=False) as is_ours:
+        if not is_ours:
+            raise ConfigError(f"another process is training in {run}; give another folder, or wait for it")
+        yield
+
+
+def _is_export_of(checkpoint: Path, exported: Path) -> bool:
+    from ringtrue.inference.runtime import Detector
+
+    try:
+        return bool(Detector(exported).card["checkpoint_sha256"] == sha256_file(checkpoint))
+    except CheckpointError:
+        return False
 
 
 def score_split(

@@ -312,6 +312,32 @@ def test_a_bad_sample_of_a_shard_costs_itself(tmp_path, encode, monkeypatch):
     assert any("3 of 5 rows are bad and left out" in told for told in lines)
 
 
+def test_names_and_links_in_a_tar_lead_nowhere(tmp_path, encode):
+    """A member is a range of its own file: its name is an id, and what is no plain file is passed over."""
+    sound_of = clip(encode, 1, "spoof")
+    with tarfile.open(tmp_path / "0.tar", "w") as shard:
+        for name, kind in (("../../etc/cron.flac", tarfile.REGTYPE), ("link.flac", tarfile.SYMTYPE)):
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = kind, "/etc/passwd"
+            member.size = len(sound_of) if kind == tarfile.REGTYPE else 0
+            shard.addfile(member, BytesIO(sound_of))
+    (trial,) = load_corpus(f"table:{tmp_path}?label=spoof&split=train")
+    assert trial.audio.startswith(f"{tmp_path}/0.tar#")
+    assert sound.audio_source(trial) == sound_of
+
+
+def test_text_without_end_in_a_tar_is_refused(tmp_path):
+    """A sparse member takes a few bytes and claims any number of zeros."""
+    member = tarfile.TarInfo("1.txt")
+    member.size = 1 << 20
+    with tarfile.open(tmp_path / "0.tar", "w") as shard:
+        shard.addfile(member, BytesIO(bytes(1 << 20)))
+        member.name, member.size = "2.txt", (1 << 20) + 1
+        shard.addfile(member, BytesIO(bytes((1 << 20) + 1)))
+    with pytest.raises(CorpusError, match=r"2\.txt says that it holds 1048577 bytes of text"):
+        load_corpus(f"table:{tmp_path}?label=spoof&split=train")
+
+
 def test_a_damaged_recording_is_stood_in_for_and_named(trials, tmp_path):
     (tmp_path / "bad.flac").write_bytes(b"no sound")
     spoilt = [

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ringtrue.data.corpora import load_corpus
+from ringtrue.data.corpora import load_corpus, mlaad_tracing
 from ringtrue.data.corpora.mlaad_tracing import FINE, PUBLISHED, read_protocol
 from ringtrue.errors import CorpusError
 
@@ -194,3 +194,11 @@ def test_what_is_missing_is_said(replica, told, tmp_path):
     (folder / "dev.csv").unlink()
     with pytest.raises(CorpusError, match=r"dev.csv cannot be read"):
         load_corpus(f"mlaad-tracing:{replica}?protocol={folder}", told)
+
+
+def test_a_protocol_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(mlaad_tracing, "_LARGEST_TABLE", 1_000)
+    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("train.csv", bytes(2_000))
+    with pytest.raises(CorpusError, match="it would unpack to 2000 bytes"):
+        mlaad_tracing._rows(tmp_path / "bomb.zip", "train.csv")

@@ -29,6 +29,7 @@ FINE = tuple(
     for language in ("seen", "not_seen")
     for model in ("seen", "not_seen")
 )
+_LARGEST_TABLE = 64 << 20  # bytes; the published ones have a sixtieth of it
 _NO_ISO = {"sw": "sv"}  # folder: what is spoken in it, where its systems say otherwise
 
 
@@ -148,6 +149,8 @@ def _rows(path: Path, member: str, faults: list[tuple[str, int, str]]) -> tuple[
     else:
         try:
             with zipfile.ZipFile(path) as archive:
+                if archive.getinfo(member).file_size > _LARGEST_TABLE:
+                    raise OSError(f"it would unpack to {archive.getinfo(member).file_size} bytes")
                 text = archive.read(member).decode("utf-8-sig")
         except (OSError, KeyError, UnicodeDecodeError, zipfile.BadZipFile) as error:
             raise CorpusError(f"{member} cannot be read from {path}: {error}") from error

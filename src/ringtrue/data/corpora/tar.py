@@ -18,6 +18,7 @@ from ringtrue.errors import AudioError, CorpusError
 _MARK = ".tar#"
 _SOUND = {"flac", "wav", "mp3", "ogg", "opus", "m4a", "aac", "aiff", "webm"}
 _TEXT = {"txt": "transcript", "cls": "label"}  # members that are one cell
+_LARGEST_CELLS = 1 << 20  # bytes that a sample's text may take; a sparse member can claim any number
 
 FAULT = "\0fault"
 """Cell of a sample that cannot be read, with what is wrong with it."""
@@ -69,7 +70,7 @@ def rows(path: Path) -> Iterator[tuple[int, dict[str, Any], str]]:
                     row[FAULT] = f"{member.name}: {error}"
             if row:
                 yield number, row, sound
-    except (OSError, tarfile.TarError, ValueError) as error:
+    except (OSError, tarfile.TarError, ValueError, RecursionError) as error:
         raise CorpusError(
             f"{path} cannot be read as a tar file: {error}; a compressed one must be unpacked"
         ) from error
@@ -78,6 +79,8 @@ def rows(path: Path) -> Iterator[tuple[int, dict[str, Any], str]]:
 def _cells(shard: tarfile.TarFile, member: tarfile.TarInfo, suffix: str) -> dict[str, Any]:
     if suffix != "json" and suffix not in _TEXT:
         return {}
+    if member.size > _LARGEST_CELLS:
+        raise ValueError(f"{member.name} says that it holds {member.size} bytes of text")
     file = shard.extractfile(member)
     text = file.read().decode("utf-8-sig") if file else ""
     if suffix in _TEXT:
