@@ -1,8 +1,10 @@
 """How fast batches are, as a share of bare decoding: `python bench/data.py`; the last line of output is JSON.
 
 One is the time in which `soundfile.read` decodes the same 16 kHz FLAC files in the same run, in one process for one
-loader worker and in two for two, so that the ratios say little about the machine. Everything is timed in turns, and the
-median of the turns' ratios counts. The bounds are those that the project has set itself.
+loader worker and in two for two, so that the ratios say little about the machine. It decodes whole files; a batch takes
+crops, and decodes no more than these, so that the ratios grow with the length of the clips: `--duration 3` is the worst
+case, where a crop is about all of a clip. Everything is timed in turns, and the median of the turns' ratios counts. The
+bounds are those that the project has set itself, for clips of 8 s.
 """
 
 from __future__ import annotations
@@ -29,15 +31,16 @@ import torch  # noqa: E402
 
 from ringtrue.data.augment import augmentation  # noqa: E402
 from ringtrue.data.batches import Batch, Batches, TrainingBatches, Transform  # noqa: E402
-from ringtrue.data.corpora import index, load_corpus, load_samples  # noqa: E402
+from ringtrue.data.corpora import index, load_corpus, load_piece  # noqa: E402
 from ringtrue.data.streaming import StreamingBatches  # noqa: E402
 from ringtrue.data.trials import Trial  # noqa: E402
 
 RATE_HZ = 16_000
 CLIPS, BATCH, CROP_S = 128, 16, 3.0
+EPOCH = 400  # batches: fifty times through the clips
 LISTED = 150_000
 BOUNDS = {"plain": 0.8, "default augmentation": 0.4}
-MOST_GROWTH = 1.1  # memory at the end of an epoch relative to its first quarter
+MOST_GROWTH = 1.1  # memory in the last quarter of an epoch relative to its first
 MOST_LISTING_S = 3.0
 
 
@@ -117,15 +120,13 @@ def ratio(batches: Batches, paths: Sequence[str], workers: int, turns: int) -> f
     return statistics.median(ratios)
 
 
-def memory_growth(trials: Sequence[Trial]) -> float:
-    """Compare the resident memory at the end of two passes of streaming with that after the first quarter."""
-    batches = StreamingBatches(trials, BATCH, CROP_S, 0, reach=32)
-    steps = 2 * batches.batches_per_pass
+def memory_growth(batches: Batches) -> float:
+    """Compare the most resident memory in the last quarter of an epoch with that in the first."""
     seen = []
-    for number in range(steps):
+    for number in range(EPOCH):
         batches[number]
         seen.append(int(Path("/proc/self/statm").read_text().split()[1]))
-    return max(seen[-steps // 4 :]) / max(seen[: steps // 4])
+    return max(seen[-EPOCH // 4 :]) / max(seen[: EPOCH // 4])
 
 
 def listing_s(folder: Path) -> float:
@@ -176,24 +177,28 @@ def main() -> None:
             for what, transform in transforms.items():
                 for workers in (1, 2):
                     batches: Batches = (
-                        TrainingBatches(trials, load_samples, BATCH, CROP_S, 0, augment=transform)
+                        TrainingBatches(trials, load_piece, BATCH, CROP_S, 0, augment=transform)
                         if kind == "map-style"
                         else StreamingBatches(trials, BATCH, CROP_S, 0, augment=transform, lanes=workers)
                     )
                     ratios[f"{kind}, {what}, {workers}"] = ratio(batches, paths, workers, options.turns)
                 row = [ratios[f"{kind}, {what}, {workers}"] for workers in (1, 2)]
                 print(f"{f'{kind}, {what}':46} {row[0]:9.2f} {row[1]:9.2f} {BOUNDS[what]:9.1f}", flush=True)
-        growth = memory_growth(trials)
-        print(
-            f"resident memory at the end of two passes / in their first eighth: {growth:.2f}, at most {MOST_GROWTH}"
-        )
+        growth = {
+            "map-style": memory_growth(TrainingBatches(trials, load_piece, BATCH, CROP_S, 0)),
+            "streaming": memory_growth(StreamingBatches(trials, BATCH, CROP_S, 0, reach=32)),
+        }
+        for kind, value in growth.items():
+            print(
+                f"{kind}: memory in the last quarter of an epoch / in its first: {value:.2f}, at most {MOST_GROWTH}"
+            )
         seconds = listing_s(folder)
         print(f"listing {LISTED:,} trials from the index: {seconds:.2f} s, at most {MOST_LISTING_S:g}")
     print(
         f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {platform.python_version()}"
     )
     held = all(value >= BOUNDS[name.split(", ")[1]] for name, value in ratios.items())
-    held = held and growth <= MOST_GROWTH and seconds <= MOST_LISTING_S
+    held = held and max(growth.values()) <= MOST_GROWTH and seconds <= MOST_LISTING_S
     peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
     print(
         json.dumps(

@@ -20,6 +20,9 @@ from pathlib import Path
 
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[variable] = "1"
+os.environ.pop(
+    "PYTHONDONTWRITEBYTECODE", None
+)  # what pip installs is compiled, and so is all that is imported twice
 
 import numpy as np  # noqa: E402
 import soundfile  # noqa: E402

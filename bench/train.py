@@ -25,8 +25,8 @@ import soundfile
 import torch
 
 from ringtrue.config import load_config
-from ringtrue.data.batches import TrainingBatches
-from ringtrue.data.corpora import load_samples
+from ringtrue.data.batches import TrainingBatches, pieces_of
+from ringtrue.data.corpora import load_piece, load_samples
 from ringtrue.data.trials import Trial
 from ringtrue.data.wave_store import store_waves
 from ringtrue.models.registry import create
@@ -82,8 +82,8 @@ def main() -> None:
         store = store_waves(Path(name), trials, load_samples)
         settings = config.training
         sources = {
-            kind: TrainingBatches(trials, load, settings.batch_size, settings.crop_s, 0, units.by_trial)
-            for kind, load in (("cached", store.load), ("audio", load_samples))
+            kind: TrainingBatches(trials, cut, settings.batch_size, settings.crop_s, 0, units.by_trial)
+            for kind, cut in (("cached", pieces_of(store.load)), ("audio", load_piece))
         }
         held = sources["cached"][0]
         taken: dict[str, list[float]] = {kind: [] for kind in ("step", *sources)}

@@ -25,13 +25,13 @@ from numpy.typing import NDArray
 
 from ringtrue.data.corpora import load_corpus
 from ringtrue.data.trials import Trial, fingerprint
-from ringtrue.evaluation.intervals import holm
+from ringtrue.evaluation.intervals import holm, two_sided
 from ringtrue.evaluation.metrics import eer
 from ringtrue.evaluation.scores import Scores, read_scores, scores_of_trials, write_scores
 from ringtrue.experiment.plan import Experiment, Run, fill, read_experiment, resolve
 from ringtrue.experiment.report import commit
 from ringtrue.experiment.runs import is_done
-from ringtrue.files import atomic_path
+from ringtrue.files import write_rows
 from ringtrue.inference.runtime import Detector
 from ringtrue.pipeline import content_blind_scores, load_trimmed
 from ringtrue.windows import WINDOW, repeat_to
@@ -133,9 +133,7 @@ def rows_of(found: Mapping[tuple[str, str], list[Row]], baseline: str, seed: int
         if variant != baseline and (corpus, baseline) in means:
             apart = mean - means[corpus, baseline]
             draws = apart[drawn].mean(axis=1)
-            tail = min(np.count_nonzero(draws <= 0), np.count_nonzero(draws >= 0))
-            row |= {"difference": apart.mean(), **_ends("difference", draws)}
-            row |= {"p": min(1.0, 2 * (1 + tail) / (1 + DRAWS))}
+            row |= {"difference": apart.mean(), **_ends("difference", draws), "p": two_sided(draws)}
         rows.append(row | {f"eer {page}": value for page, value in zip(pages, mean, strict=True)})
     tested = [row for row in rows if "p" in row and row["variant"] != FLOOR]
     for row, corrected in zip(tested, holm([row["p"] for row in tested]), strict=True):
@@ -150,16 +148,6 @@ def _table(seeds: Sequence[Row], pages: Sequence[str]) -> NDArray[np.float64]:
 def _ends(name: str, draws: NDArray[np.float64]) -> Row:
     low, high = np.quantile(draws, [0.025, 0.975])
     return {f"{name}_low": low, f"{name}_high": high}
-
-
-def write(path: Path, rows: Sequence[Row]) -> None:
-    """Write the rows, fractions to five digits."""
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, lineterminator="\n")
-        writer.writeheader()
-        for row in rows:
-            writer.writerow({k: f"{v:.5f}" if isinstance(v, float) else v for k, v in row.items()})
 
 
 def main() -> None:
@@ -182,7 +170,7 @@ def main() -> None:
     command = f"python experiments/pages.py {shlex.join(sys.argv[1:])}"
     made = {"clips": len(trials), "commit": commit(), "command": command}
     path = options.out / f"{experiment.name}_pages.csv"
-    write(path, [row | made for row in rows])
+    write_rows(path, [row | made for row in rows])
     for row in rows:
         low, high = (100 * row[f"macro_eer_{end}"] for end in ("low", "high"))
         print(f"{row['corpus']}, {row['variant']}: {100 * row['macro_eer']:.1f} % [{low:.1f}, {high:.1f}]")

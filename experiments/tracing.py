@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import csv
 import shlex
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +24,8 @@ from pathlib import Path
 from ringtrue.data import audit
 from ringtrue.data.corpora import load_samples
 from ringtrue.data.trials import Trial
+from ringtrue.experiment.report import commit
+from ringtrue.files import write_rows
 from ringtrue.tracing.clips import Clips
 from ringtrue.tracing.compare import Task, make_task
 from ringtrue.tracing.settings import load_settings
@@ -36,7 +37,6 @@ from ringtrue.tracing.tables import (
     fetch_front_ends,
     table,
     trained_countermeasures,
-    write_table,
 )
 
 SETTINGS = load_settings(Path(__file__).with_name("tracing_starter.yaml"))
@@ -92,9 +92,18 @@ def trial_of(row: dict[str, str], folder: Path) -> Trial:
 def fold_task(
     clips: Clips, rows: Sequence[dict[str, str]], attribute: str, folds: Mapping[str, set[str]], fold: int
 ) -> Task:
-    """Judge on one fold, set thresholds on the next, train on the other three; lone families are never trained on."""
+    """Judge on one fold, set thresholds on the next, train on the other three; lone families are never trained on.
+
+    A family that only these two folds have would be judged as unknown with thresholds that were set on it as unknown:
+    its dev clips are not used.
+    """
     place = {str(fold): "test", str((fold + 1) % 5): "dev"}
-    sides = [place.get(row["fold"], "train" if len(folds[row[attribute]]) > 1 else "unused") for row in rows]
+
+    def side(row: Mapping[str, str]) -> str:
+        where = place.get(row["fold"], "train" if len(folds[row[attribute]]) > 1 else "unused")
+        return "unused" if where == "dev" and folds[row[attribute]] == set(place) else where
+
+    sides = [side(row) for row in rows]
     clusters = [row["source_page"] for row in rows]
     values = [row[attribute] for row in rows]
     return make_task(clips, values, attribute, clusters, say, sides, name=f"fold {fold}")
@@ -110,23 +119,22 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--out", type=Path, default=Path("results"))
     options = parser.parse_args()
+    if options.what != "starter" and not options.file:
+        parser.error(f"{options.what} needs a file: MANIFEST for pages, DETECTOR for distilled")
     fetch_front_ends(SETTINGS, say)
     runs = {
         "starter": lambda: starter(options.seeds),
         "pages": lambda: pages(options.file, options.seeds),
         "distilled": lambda: iter([distilled_table(SETTINGS, options.file, say, options.seeds)]),
     }
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
-    )
     command = shlex.join(["python", *(word.rpartition("/")[2] for word in sys.argv)])
-    made = {"commit": commit.stdout.strip(), "command": command}
+    made = {"commit": commit(), "command": command}
     done = Table()
     for more in runs[options.what]():
         done.rows.extend(more.rows)
         done.classes.extend(more.classes)
         for name, rows in (("", done.rows), ("_classes", done.classes)):  # what is done stays
-            write_table(options.out / f"tracing_{options.what}{name}.csv", rows, made)
+            write_rows(options.out / f"tracing_{options.what}{name}.csv", [{**row, **made} for row in rows])
 
 
 if __name__ == "__main__":

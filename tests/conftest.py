@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 
 Samples = NDArray[np.float32]
 RATE_HZ = 16_000
+
+sys.path.insert(0, str(Path(__file__).parent / "data"))  # for `starter_world`
 
 
 def make_speechlike(duration_s: float, seed: int = 0, rate_hz: int = RATE_HZ) -> Samples:
@@ -39,6 +42,22 @@ def make_speechlike(duration_s: float, seed: int = 0, rate_hz: int = RATE_HZ) ->
     signal *= 0.1 / max(1e-9, float(np.sqrt(np.mean(signal**2))))
     signal += 3e-4 * rng.standard_normal(count)
     return np.clip(signal, -0.9, 0.9).astype(np.float32)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How hard `tests/faults` tries: `make faults` asks for more than the default suite has time for."""
+    parser.addoption("--kills", type=int, default=2, help="kills of each job in tests/faults (2)")
+    parser.addoption("--kills-seed", type=int, default=0, help="another seed kills at other moments (0)")
+
+
+@pytest.fixture(scope="session")
+def debian(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The prefix with the miniature packages of `data/starter_world.py`; tests that change it work on a copy."""
+    from starter_world import make_packages
+
+    folder = tmp_path_factory.mktemp("debian")
+    make_packages(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -27,7 +27,18 @@ MAY_IMPORT = {
     "inference": {*FOUNDATIONS, "workers", "audio", "windows", "prosody", "models", "evaluation"},
     "packing": {*FOUNDATIONS, "audio", "windows", "prosody", "data", "evaluation", "inference"},
     "robustness": {*FOUNDATIONS, "audio", "data", "evaluation", "inference"},
-    "tracing": {*FOUNDATIONS, "", "tensors", "audio", "windows", "data", "models", "evaluation", "inference"},
+    "tracing": {
+        *FOUNDATIONS,
+        "",
+        "config",
+        "tensors",
+        "audio",
+        "windows",
+        "data",
+        "models",
+        "evaluation",
+        "inference",
+    },
     "pipeline": {
         *FOUNDATIONS,
         "",
@@ -91,8 +102,8 @@ ABOUT = {
     | {f"tracing/{name}.py" for name in ("clips", "learning", "methods", "two_stage", "distil")},
     "yaml": {"config.py"},
     "pydantic": {"config.py", "experiment/plan.py", "serve/schema.py"},
-    "fastapi": {"serve/app.py"},
-    "starlette": {"serve/app.py", "serve/guard.py", "serve/live.py"},
+    "fastapi": {"serve/app.py", "serve/assets.py"},
+    "starlette": {"serve/app.py", "serve/assets.py", "serve/guard.py", "serve/live.py"},
     "prometheus_client": {"serve/meters.py"},
 }
 

@@ -73,6 +73,8 @@ def test_a_mistake_is_named_with_its_remedy(values, message):
         ("a: [1", "not readable YAML"),
         ("- 1\n- 2\n", "holds list"),
         ("!!python/object:os.system {}", "not readable"),
+        ("a: &a [1, 2]\nname: [*a, *a]\n", r"aliases are not accepted: \*a"),
+        ("a: " + 5_000 * "[", "not readable"),
     ],
 )
 def test_what_is_no_configuration_is_refused_and_cannot_run_code(tmp_path, text, message):

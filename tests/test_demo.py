@@ -193,6 +193,14 @@ def test_an_unreadable_recording_is_left_out_everywhere(corpus, tmp_path):
     assert {t.id for t in trials} - {t.id for t in kept} == {"test3"}
     assert "test3.flac" in lines[0]
     assert pipeline.screen(trials, lines.append) == kept  # from the cache
+    whole = (corpus / "test5.flac").read_bytes()
+    (corpus / "test5.flac").write_bytes(whole[: 3 * len(whole) // 4])
+    lines.clear()
+    assert {t.id for t in trials} - {t.id for t in pipeline.screen(trials, lines.append)} == {
+        "test3",
+        "test5",
+    }
+    assert any("test5.flac" in line for line in lines)
     for name in ("test1", "test5", "test7", "dev1"):
         (corpus / f"{name}.flac").write_bytes(b"")
     with pytest.raises(CorpusError, match="5 of 56 recordings cannot be read"):

@@ -6,7 +6,16 @@ from pathlib import Path
 import pytest
 
 from ringtrue.errors import MissingExtraError, RingtrueError, require
-from ringtrue.files import atomic_path, cache_dir, sha256_file, stable_int, write_json, write_text
+from ringtrue.files import (
+    atomic_path,
+    cache_dir,
+    locked,
+    sha256_file,
+    stable_int,
+    sweep,
+    write_json,
+    write_text,
+)
 
 
 def test_a_file_appears_whole(tmp_path):
@@ -36,6 +45,50 @@ def test_a_kill_leaves_the_old_file(tmp_path):
     done = subprocess.run([sys.executable, "-c", code, str(path)], check=False)
     assert done.returncode == -9
     assert path.read_text() == "old"
+    assert len(list(tmp_path.iterdir())) == 2
+    code = "import sys\nfrom ringtrue.files import write_text\nwrite_text(sys.argv[1], 'new')"
+    subprocess.run([sys.executable, "-c", code, str(path)], check=True)
+    assert list(tmp_path.iterdir()) == [path]  # what was left half-written has gone with the next writer
+
+
+def test_what_is_being_written_is_not_taken_for_left_over(tmp_path):
+    path = tmp_path / "a.txt"
+    with atomic_path(path) as temporary:
+        temporary.write_text("new")
+        sweep(tmp_path)
+    assert path.read_text() == "new"
+    (tmp_path / "deep").mkdir()
+    left = [tmp_path / ".ringtrue-part-x.txt", tmp_path / "deep" / ".ringtrue-part-y.flac"]
+    for part in left:
+        part.touch()
+    sweep(tmp_path, below=True)
+    assert not any(part.exists() for part in left)
+    assert path.exists()
+
+
+def test_the_file_before_is_kept_where_that_is_asked_for(tmp_path):
+    path, previous = tmp_path / "a.txt", tmp_path / "b.txt"
+    for text in ("one", "two", "three"):
+        with atomic_path(path, previous) as temporary:
+            temporary.write_text(text)
+    assert (path.read_text(), previous.read_text()) == ("three", "two")
+    with pytest.raises(RuntimeError), atomic_path(path, previous):
+        raise RuntimeError
+    assert (path.read_text(), previous.read_text()) == ("three", "two")
+
+
+def test_one_process_at_a_time_holds_a_folder(tmp_path):
+    with locked(tmp_path / "new") as first, locked(tmp_path / "new", wait=False) as second:
+        assert (first, second) == (True, False)
+    with locked(tmp_path / "new", wait=False) as third:
+        assert third
+    code = (
+        "import os, signal, sys\nfrom pathlib import Path\nfrom ringtrue.files import locked\n"
+        "with locked(Path(sys.argv[1])): os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False).returncode == -9
+    with locked(tmp_path, waiting=lambda: pytest.fail("a killed process holds no lock")) as fourth:
+        assert fourth
 
 
 def test_a_full_disk_leaves_the_old_file(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -73,40 +74,48 @@ AUDITED = 400
 """Recordings of each label that the one-line verdict is made from: enough for an EER to within some five points."""
 
 
-def audit_line(trials: Sequence[Trial], progress: Progress) -> str:
-    """Say in one line whether a set can be trusted, from a stable sample of it; kept for the next time.
+def audit_line(trials: Sequence[Trial], leaked: Sequence[str], progress: Progress) -> str:
+    """Say in one line whether a set can be trusted, from a stable sample of it that is kept for the next time.
 
     Args:
-        trials: What is trained on, or judged; the whole corpus tells leaks as well.
+        trials: What is trained on, or judged.
+        leaked: What `leaks` found in the whole corpus.
         progress: Takes one line now and then.
 
     Returns:
-        The line. Where nothing can be said, why.
+        The line. Where its floor cannot be known, why.
     """
+    from ringtrue.data import audit
+
+    path = cache_dir() / "verdicts" / f"{fingerprint(trials)}.json"
+    try:
+        if not path.exists():
+            write_json(path, _sampled(trials, progress))
+    except RingtrueError as error:  # too few speakers, or scikit-learn is absent: no reason to stop
+        return f"content-blind floor not known ({error}); {audit.say_leaks(leaked)}"
+    found = json.loads(path.read_text(encoding="utf-8"))
+    return audit.verdict(found["eer"], found["ties"], [*leaked, *found["copies"]])
+
+
+def _sampled(trials: Sequence[Trial], progress: Progress) -> dict[str, Any]:
+    """Audit a sample; what is on the hub is left out: a verdict is not worth hundreds of requests."""
     from ringtrue.data import audit
     from ringtrue.data.surface import survey
     from ringtrue.evaluation.metrics import eer
 
-    path = cache_dir() / "audits" / f"{fingerprint(trials)}.json"
-    if path.exists():
-        return str(json.loads(path.read_text(encoding="utf-8")))
-    here = [
-        trial for trial in trials if not is_remote(trial.audio)
-    ]  # a verdict is not worth hundreds of requests
+    sides = (
+        [trial for trial in trials if trial.label == label and not is_remote(trial.audio)] for label in LABELS
+    )
     sample = [
         trial
-        for label in LABELS
-        for trial in sorted(
-            (trial for trial in here if trial.label == label), key=lambda trial: stable_int("audit", trial.id)
-        )[:AUDITED]
+        for side in sides
+        for trial in sorted(side, key=lambda trial: stable_int("audit", trial.id))[:AUDITED]
     ]
-    try:
-        surveyed = survey(sample, progress)
-        human = np.array([trial.is_bonafide for trial in surveyed.trials], dtype=bool)
-        floor = audit.cross_validated_floor(surveyed.trials, surveyed.features)
-    except RingtrueError as error:  # too few speakers, or scikit-learn is absent: no reason to stop
-        return f"content-blind floor not known ({error}); {audit.say_leaks(leaks(trials))}"
-    leaked = [*leaks(trials), *audit.shared_files(surveyed)]
-    line = audit.verdict(eer(floor[human], floor[~human]), audit.ties(surveyed), leaked)
-    write_json(path, line)
-    return line
+    surveyed = survey(sample, progress)
+    human = np.array([trial.is_bonafide for trial in surveyed.trials], dtype=bool)
+    floor = audit.cross_validated_floor(surveyed.trials, surveyed.features)
+    return {
+        "eer": eer(floor[human], floor[~human]),
+        "ties": audit.ties(surveyed),
+        "copies": audit.shared_files(surveyed),
+    }

@@ -246,6 +246,12 @@ def _read(source: str | Path) -> dict[str, Any]:
 class _Loader(yaml.SafeLoader):  # type: ignore[misc]
     """Plain values only; `1e-3` is the number that it looks like, which YAML 1.1 takes for text."""
 
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """Refuse aliases: a dozen lines of them can stand for billions of values."""
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError(f"aliases are not accepted: *{self.peek_event().anchor}")
+        return super().compose_node(parent, index)
+
 
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
@@ -267,7 +273,7 @@ def parse_yaml(text: str, name: str) -> Any:
     """
     try:
         return _Loader(text).get_single_data()
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise ConfigError(f"{name} is not readable YAML: {' '.join(str(error).split())}") from error
 
 

@@ -6,34 +6,39 @@ for other recordings.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ringtrue import __version__
-from ringtrue.data.corpora import load_samples
-from ringtrue.data.corpora.remote import is_remote
+from ringtrue.data.corpora import load_piece, load_samples
+from ringtrue.data.corpora.rows import fault_of
 from ringtrue.data.trials import Trial, fingerprint
-from ringtrue.errors import AudioError, CheckpointError, CorpusError
+from ringtrue.errors import CheckpointError, ConfigError, CorpusError
 from ringtrue.evaluation.scores import Scores, read_scores, scores_of_trials, write_scores
 from ringtrue.evaluation.scoring import score_resumably
-from ringtrue.files import cache_dir, write_json
+from ringtrue.files import cache_dir, locked, sha256_file, write_json
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ringtrue.config import ContentConfig, RunConfig
+    from ringtrue.data.batches import Cut, Load
     from ringtrue.inference.runtime import Detector
     from ringtrue.models.frontend import FrontEnd
     from ringtrue.training.content import ContentUnits
 
 Progress = Callable[[str], None]
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 MOST_FAILURES = 0.05  # share of recordings that may be unreadable before figures mean something else
+_SHOWN = 20  # of these that are told before it is refused
 CONTENT_BLIND = "content-blind"
 """Stands where a model's name may: the classifier that hears no speech, for the floor of an evaluation."""
 PACKAGED_TEACHER = "whisper-base-from-packages"
@@ -41,13 +46,13 @@ PACKAGED_TEACHER = "whisper-base-from-packages"
 
 
 def screen(trials: Sequence[Trial], progress: Progress) -> list[Trial]:
-    """Decode every recording once and leave out what cannot be read, so that no later step has to.
+    """Decode every recording once and leave out what cannot be read to its end, so that no later step has to.
 
     Recordings on the hub are not fetched for it: they are checked as they are listened to.
 
     Args:
         trials: The corpus.
-        progress: Takes one line for each of the first unreadable recordings, and now and then one between.
+        progress: Takes one line for each that is left out, or for the first where it is refused; and some between.
 
     Returns:
         The readable trials, in order.
@@ -61,18 +66,16 @@ def screen(trials: Sequence[Trial], progress: Progress) -> list[Trial]:
     else:
         broken = {}
         for count, trial in enumerate(trials, start=1):
-            if is_remote(trial.audio):
-                continue
-            try:
-                load_samples(trial)
-            except AudioError as error:
-                broken[trial.id] = str(error)
+            if fault := fault_of(trial):
+                broken[trial.id] = fault
             if count % 2000 == 0:
                 progress(f"screened {count} of {len(trials)} recordings, {len(broken)} unreadable")
         write_json(path, broken)
-    for reason in list(broken.values())[:5]:
+    faults = list(broken.values())
+    too_many = len(faults) > MOST_FAILURES * len(trials)
+    for reason in faults[:_SHOWN] if too_many else faults:
         progress(f"left out: {reason}")
-    refuse_too_many(list(broken.values()), len(trials))
+    refuse_too_many(faults, len(trials))
     return [trial for trial in trials if trial.id not in broken]
 
 
@@ -125,7 +128,13 @@ def _teacher(config: ContentConfig, progress: Progress) -> tuple[FrontEnd, int]:
 
 
 def train_and_export(
-    config: RunConfig, trials: Sequence[Trial], units: ContentUnits, run: Path, progress: Progress
+    config: RunConfig,
+    trials: Sequence[Trial],
+    units: ContentUnits,
+    run: Path,
+    progress: Progress,
+    *,
+    measured: bool = True,
 ) -> Path:
     """Train one model in its run folder and export the best checkpoint.
 
@@ -135,15 +144,21 @@ def train_and_export(
         units: Content units of the train and dev clips.
         run: Run folder.
         progress: Takes one line an epoch.
+        measured: Whether the export shall hold what `packing.measure` says of it, which a verdict and a stream need,
+            and scores do not.
 
     Returns:
-        The best checkpoint as ONNX; the safetensors file lies beside it.
+        The best checkpoint as ONNX; the safetensors file lies beside it. Of processes that torchrun started, the first
+        one writes both.
+
+    Raises:
+        ConfigError: Another process trains in this folder.
     """
     from ringtrue.data.augment import augment
-    from ringtrue.files import sha256_file
-    from ringtrue.inference.runtime import Detector
-    from ringtrue.packing import pack
-    from ringtrue.training.train import train
+    from ringtrue.inference.export import export_onnx
+    from ringtrue.packing import pack, speech_windows
+    from ringtrue.training.parallel import join_team
+    from ringtrue.training.train import BEST, train
 
     heard = [trial for trial in trials if trial.split == "train"]
     trained_on = {
@@ -153,12 +168,15 @@ def train_and_export(
         "systems": sorted({trial.system for trial in heard} - {""}),
         "clips": len(heard),
     }
-    load = load_samples
+    load: Load = load_samples
+    cut: Cut = load_piece
     if config.training.cached:
+        from ringtrue.data.batches import pieces_of
         from ringtrue.data.wave_store import store_waves
 
         used = [trial for trial in trials if trial.split in ("train", "dev")]
         load = store_waves(cache_dir() / "waves", used, load_samples, progress).load
+        cut = pieces_of(load)
     teaching = None
     if config.distillation.weight:
         from ringtrue.training.distil import teach
@@ -173,25 +191,45 @@ def train_and_export(
             erase=config.distillation.erase,
             progress=progress,
         )
-    best = train(
-        config,
-        trials,
-        load,
-        units,
-        run,
-        augment=augment,
-        teaching=teaching,
-        trained_on=trained_on,
-        progress=progress,
-    )
+    best = run / BEST
     exported = best.with_suffix(".onnx")
-    try:
-        current = Detector(exported).card["checkpoint_sha256"] == sha256_file(best)
-    except CheckpointError:
-        current = False
-    if not current:
-        pack(best, exported, "onnx", trials, load, progress)
+    team = join_team()
+    with _alone_in(run) if team.leads else contextlib.nullcontext():
+        train(
+            config,
+            trials,
+            load,
+            units,
+            run,
+            cut=cut,
+            augment=augment,
+            teaching=teaching,
+            trained_on=trained_on,
+            progress=progress,
+        )
+        if team.leads and not _is_export_of(best, exported):
+            if measured:
+                pack(best, exported, "onnx", trials, load, progress)
+            else:
+                export_onnx(best, exported, speech=speech_windows(heard, load))
     return exported
+
+
+@contextlib.contextmanager
+def _alone_in(run: Path) -> Iterator[None]:
+    with locked(run, ".training.lock", wait=False) as is_ours:
+        if not is_ours:
+            raise ConfigError(f"another process is training in {run}; give another folder, or wait for it")
+        yield
+
+
+def _is_export_of(checkpoint: Path, exported: Path) -> bool:
+    from ringtrue.inference.runtime import Detector
+
+    try:
+        return bool(Detector(exported).card["checkpoint_sha256"] == sha256_file(checkpoint))
+    except CheckpointError:
+        return False
 
 
 def score_split(
@@ -201,7 +239,7 @@ def score_split(
     progress: Progress,
     *,
     trim: bool = False,
-    leaked: Sequence[str] = (),
+    noted: Mapping[str, Any] = NOTHING,
 ) -> tuple[Scores, list[str]]:
     """Score trials into a file, or read the file if this model has scored these recordings before.
 
@@ -210,9 +248,9 @@ def score_split(
         trials: What to score.
         out: The scores file. A journal beside it lets a killed run go on.
         progress: Takes one line now and then.
-        leaked: What the trials share with what models are trained on; kept with the scores, which are then judged only
-            if that is forced.
         trim: Cut the silence before and after the speech first, see `load_trimmed`.
+        noted: What is known of the trials, kept with the scores: their ``audit`` in one line; ``leaks``, what they
+            share with what models are trained on, for which they are then judged only if that is forced.
 
     Returns:
         The scores of the readable trials, and one message for each of the others.
@@ -225,7 +263,8 @@ def score_split(
     load, name = (
         (load_trimmed, f"{fingerprint(trials)} trimmed") if trim else (load_samples, fingerprint(trials))
     )
-    if (kept := _kept_scores(out, {"model_sha256": detector.sha256, "trials": name})) is not None:
+    key = {"model_sha256": detector.sha256, "trials": name, "leaks": noted.get("leaks")}
+    if (kept := _kept_scores(out, key)) is not None:
         return kept, list(kept.metadata["unreadable"])
     journal = out.with_name(f".{out.stem}-{detector.sha256[:16]}-{name.replace(' ', '-')}.jsonl")
     scored: dict[str, float] = {}
@@ -239,8 +278,7 @@ def score_split(
             progress(f"scored {len(scored)} of {len(trials)} trials, {len(errors)} unreadable")
     refuse_too_many(errors, len(trials))
     readable = [trial for trial in trials if trial.id in scored]
-    made = {**provenance(detector), "trials": name, "unreadable": errors}
-    made |= {"leaks": list(leaked)} if leaked else {}
+    made = {**provenance(detector), "trials": name, "unreadable": errors, **noted}
     scores = scores_of_trials(readable, [scored[trial.id] for trial in readable], made)
     write_scores(out, scores)
     journal.unlink(missing_ok=True)  # another process may have finished the same work
@@ -270,7 +308,12 @@ def load_trimmed(trial: Trial) -> NDArray[np.float32]:
 
 
 def content_blind_scores(
-    trials: Sequence[Trial], judged: Sequence[Trial], out: Path, progress: Progress, trim: bool = False
+    trials: Sequence[Trial],
+    judged: Sequence[Trial],
+    out: Path,
+    progress: Progress,
+    trim: bool = False,
+    noted: Mapping[str, Any] = NOTHING,
 ) -> Scores:
     """Score trials by their surface alone, into a file, as `score_split` does with a model.
 
@@ -280,6 +323,7 @@ def content_blind_scores(
         out: The scores file.
         progress: Takes one line now and then.
         trim: Of what is judged, cut the silence before and after the speech.
+        noted: As for `score_split`.
 
     Returns:
         The scores.
@@ -294,12 +338,12 @@ def content_blind_scores(
         raise CorpusError("no trials to judge: the corpus has no test split")
     made = {"model": "random forest on surface features", "trials": fingerprint([*heard, *judged])}
     made |= {"judged": "trimmed"} if trim else {}
-    if (kept := _kept_scores(out, made)) is not None:
+    if (kept := _kept_scores(out, {**made, "leaks": noted.get("leaks")})) is not None:
         return kept
     known = surface.measure(heard, load_samples, progress)
     asked = surface.measure(judged, load_trimmed if trim else load_samples, progress)
     floor = audit.content_blind_floor(heard, known, asked)
-    scores = scores_of_trials(judged, floor.tolist(), made)
+    scores = scores_of_trials(judged, floor.tolist(), {**made, **noted})
     write_scores(out, scores)
     return scores
 
@@ -326,12 +370,15 @@ def decoder_name() -> str:
     return f"soundfile {soundfile.__version__}, soxr {soxr.__version__} HQ to 16 kHz mono"
 
 
-def _kept_scores(path: Path, made: dict[str, str]) -> Scores | None:
-    """Read a scores file if it was made in just this way."""
+def _kept_scores(path: Path, made: Mapping[str, Any]) -> Scores | None:
+    """Read a scores file if it was made in just this way; what is empty need not be said."""
     if not path.exists() or path.stat().st_size == 0:
         return None
     scores = read_scores(path)
-    return scores if all(scores.metadata.get(name) == value for name, value in made.items()) else None
+    said = scores.metadata
+    return (
+        scores if all((said.get(name) or None) == (value or None) for name, value in made.items()) else None
+    )
 
 
 def refuse_too_many(errors: Sequence[str], count: int) -> None:

@@ -145,7 +145,7 @@ def timeline(
         mean of the windows that cover it, and pieces change where that set of windows does.
     """
     ends = np.minimum(starts + WINDOW, length)
-    edges = np.unique(np.concatenate([starts, ends]))
+    edges = np.array(sorted({*starts.tolist(), *ends.tolist()}))
     total = np.concatenate([[0.0], np.cumsum(scores)])
     # Starts and ends rise together, so the windows that cover a piece are consecutive.
     first = np.searchsorted(ends, edges[:-1], side="right")

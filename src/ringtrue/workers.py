@@ -7,14 +7,15 @@ is replaced, and the items behind it are done all the same.
 
 from __future__ import annotations
 
-import multiprocessing
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from multiprocessing.connection import Connection, wait
-from typing import Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from ringtrue.errors import CheckpointError, RingtrueError
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -98,6 +99,8 @@ class Crew(Generic[Item, Result]):
 
     def _listen(self) -> None:
         """Take what answers there are; replace workers that died or have been silent for too long."""
+        from multiprocessing.connection import wait
+
         heard = wait([worker.pipe for worker in self._workers], timeout=1.0)
         for place, worker in enumerate(self._workers):
             try:
@@ -126,6 +129,8 @@ class Crew(Generic[Item, Result]):
 
 class _Worker(Generic[Item, Result]):
     def __init__(self, job: Job[Item, Result]):
+        import multiprocessing  # not needed to judge in this process, where every millisecond of a start counts
+
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_work, args=(job, theirs), daemon=True)

@@ -3,7 +3,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from ringtrue.data.batches import TrainingBatches
+from ringtrue.data.batches import TrainingBatches, pieces_of
 from ringtrue.data.trials import Trial
 from ringtrue.errors import CorpusError
 
@@ -31,7 +31,7 @@ def load(trial):
 
 def make(trials=None, **changed):
     settings = {"batch_size": 8, "crop_s": 0.5, "seed": 3, **changed}
-    return TrainingBatches(trials or lopsided(), load, **settings)
+    return TrainingBatches(trials or lopsided(), pieces_of(load), **settings)
 
 
 def same(left, right):
@@ -85,7 +85,7 @@ def test_crops_are_pieces_of_the_clip_and_reach_both_ends():
 @pytest.mark.parametrize("extra", [-1, 0, 1])
 def test_a_clip_of_exactly_the_crops_length_is_no_special_case(extra):
     clips = [trial(0, speaker="p"), trial(1, speaker="v", system="s")]
-    batches = TrainingBatches(clips, lambda t: np.ones(8_000 + extra, np.float32), 2, 0.5, 0)
+    batches = TrainingBatches(clips, pieces_of(lambda t: np.ones(8_000 + extra, np.float32)), 2, 0.5, 0)
     assert batches[0].wave.shape == (2, 8_000)
 
 
@@ -103,7 +103,7 @@ def test_units_stay_aligned_with_their_samples():
 def test_a_repeated_clip_has_no_units_beyond_its_own():
     clips = [trial(0, speaker="p"), trial(1, speaker="v", system="s")]
     units = {t.id: np.arange(24, dtype=np.int16) for t in clips}
-    batch = TrainingBatches(clips, load, 2, 1.0, 0, units)[0]
+    batch = TrainingBatches(clips, pieces_of(load), 2, 1.0, 0, units)[0]
     assert batch.wave.shape == (2, 16_000)
     assert np.array_equal(batch.wave[0, :8_000], batch.wave[0, 8_000:])
     assert (batch.units[0, :24] == np.arange(24)).all()

@@ -1,6 +1,8 @@
 """The label table: whole, sourced, and compared with what others publish; every disagreement stands here."""
 
 import csv
+import itertools
+import re
 from pathlib import Path
 
 import pytest
@@ -8,10 +10,14 @@ import pytest
 from ringtrue.data.labels import INPUT_TYPES, REVIEWS, complete, key, labels_of, table
 from ringtrue.data.trials import Trial
 
-CONFORMANCE = Path(__file__).parents[3] / "shared" / "conformance" / "mlaad_source_tracing"
+SHARED = Path(__file__).parents[3] / "shared"
+CONFORMANCE = SHARED / "conformance" / "mlaad_source_tracing"
+FACTS = SHARED / "design" / "FACTS.md"
 official = pytest.mark.skipif(
     not CONFORMANCE.is_dir(), reason="others' tables are not here (../shared/conformance)"
 )
+
+known = pytest.mark.skipif(not FACTS.is_file(), reason="the facts are not here (../shared/design/FACTS.md)")
 
 ATTACKS = [f"A{number:02}" for number in range(1, 20)]
 
@@ -78,7 +84,7 @@ def test_what_a_corpus_says_itself_is_kept_and_the_rest_is_filled_in():
     assert [t.id for t in filled] == [t.id for t in trials]
 
 
-# --- against others' tables ----------------------------------------------------------------------------------
+# --- against others' tables, and what is known of them ------------------------------------------------------------
 
 
 @official
@@ -111,16 +117,19 @@ CONFLICTS = {  # (spoof-SUPERB's system, its vocoder family, ours)
     ("Capacitron", "WaveNet", "hifigan"),
     ("FastPitch", "WaveGlow", "hifigan"),
     ("FishTTS", "Firefly-GAN", "dac"),
+    ("GLM-TTS", "Vocos", "hiftnet"),
     ("GlowTTS", "WaveGlow", "griffin_lim"),
     ("GlowTTS", "WaveGlow", "hifigan"),
     ("GlowTTS", "WaveGlow", "multiband_melgan"),
     ("LFM2.5-Audio", "Mimi", "lfm_detokenizer"),
+    ("LongCat-AudioDiT", "VAE decoder", "wav_vae"),
     ("MegaTTS3", "HiFi-GAN", "wavvae"),
     ("Nari-Dia", "DAC", "mimi"),
     ("NeuralHMM", "WaveGlow", "hifigan"),
     ("OpenAudio-S1-Mini", "Firefly-GAN", "dac"),
     ("SpeedySpeech", "MelGAN", "hifigan"),
     ("Supertonic", "Vocos", "supertonic_autoencoder"),
+    ("TADA", "VAE decoder", "tada_codec"),
     ("Tacotron", "Griffin-Lim", "hifigan"),
     ("Tacotron2", "WaveNet", "fullband_melgan"),
     ("Tacotron2", "WaveNet", "griffin_lim"),
@@ -160,3 +169,68 @@ def test_speedy_speech_is_ours_by_the_released_checkpoint():
     assert key("tts_models/en/ljspeech/speedy-speech") in {
         row["raw_dir"] for row in rows("mlaad_v10_dir_to_system.csv")
     }
+
+
+def facts(first_column):
+    """The rows of the table in FACTS.md whose first column is called so."""
+    lines = FACTS.read_text(encoding="utf-8").splitlines()
+    start = next(n for n, line in enumerate(lines) if line.startswith(f"| {first_column} |"))
+    header, *rows = (
+        [cell.strip().strip("`") for cell in line.strip("|").split("|")]
+        for line in itertools.takewhile(lambda line: line.startswith("|"), lines[start:])
+    )
+    return [dict(zip(header, row, strict=True)) for row in rows[1:]]
+
+
+@known
+def test_all_82_rows_of_mlaad_5_are_as_known_or_say_why_not():
+    """B.3: VIB's labels and the released checkpoints' vocoders, cell by cell."""
+    spelled = {"fullband-melgan": "fullband_melgan", "multi-melgan": "multiband_melgan"}
+    otherwise = set()
+    rows = facts("model_name")
+    assert len(rows) == 82
+    for row in rows:
+        labels = labels_of(row["model_name"])
+        vocoder = row["vocoder (VIB)"]
+        theirs = row["acoustic (VIB)"].lower(), spelled.get(vocoder, vocoder), row["e2e"]
+        flag = {True: "T", False: "F", None: ""}[labels.end_to_end]
+        if (labels.acoustic_model, labels.vocoder, flag) != theirs:
+            assert "VIB" in labels.conflict, labels.system
+            otherwise.add(labels.system)
+        released = row["coqui default_vocoder"]
+        if released not in ("-", "null"):
+            assert labels.vocoder.replace("_", "") in released.replace("-", ""), labels.system
+            assert "coqui-ai/TTS" in labels.source, labels.system
+        if released == "null" and theirs[2] == "":  # what runs then is recalled, not looked up
+            assert (labels.vocoder, labels.review) == ("griffin_lim", "recalled")
+    assert otherwise == {
+        "griffin_lim", "tts_models/en/ljspeech/speedy-speech", "tts_models/fa/custom/glow-tts",
+        "tts_models/it/mai_female/glow-tts", "tts_models/it/mai_male/glow-tts",
+        "tts_models/zh-CN/baker/tacotron2-DDC-GST",
+    }  # fmt: skip
+
+
+@known
+def test_all_19_attacks_are_as_known():
+    """B.1.1, cell by cell; a dagger there is a value that only memory and one table vouch for."""
+    spelled = {
+        "gmm-ubm": "gmm_ubm",
+        "ar rnn + cnn": "ar_rnn_cnn",
+        "spectral filtering + ola": "spectral_filtering_ola",
+    }
+    inputs = {"text": "text", "speech (human)": "speech", "speech (tts)": "tts_speech"}
+    rows = facts("ID")
+    assert [row["ID"] for row in rows] == ATTACKS
+    for row in rows:
+        labels = labels_of(row["ID"])
+        acoustic, vocoder, fed = (
+            re.sub("[*†]", "", row[name]).lower()
+            for name in ("Conversion (= acoustic model)", "Waveform generator (= vocoder)", "Input")
+        )
+        named = [spelled.get(word, word.replace(" ", "_").replace("-", "_")) for word in (acoustic, vocoder)]
+        assert [labels.acoustic_model, labels.vocoder] == named, labels.system
+        assert labels.input_type == inputs[fed], labels.system
+        daggers = "†" in row["Conversion (= acoustic model)"] + row["Waveform generator (= vocoder)"]
+        assert labels.review == ("recalled" if daggers else "checked"), labels.system
+        assert ("README.LA.txt" in labels.source) == daggers, labels.system
+        assert "1911.01601" in labels.source

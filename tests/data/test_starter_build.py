@@ -149,7 +149,7 @@ def test_a_killed_build_goes_on_where_it_stopped(world):
     assert not (root / "manifest.tsv").exists()
     half = {path: path.stat().st_mtime_ns for path in root.rglob("*.flac")}
     assert half
-    part = root / "audio/train/bonafide/.clip.x1.flac"
+    part = root / "audio/train/bonafide/.ringtrue-part-clip.x1.flac"
     part.write_bytes(b"half")
     made = len(world.fake.made)
     world.fake.dies_after = None

@@ -162,6 +162,25 @@ def test_a_wheel_that_writes_elsewhere_is_refused_before_anything_is_written(tmp
     assert [path.name for path in tmp_path.iterdir()] == [wheel.name]
 
 
+def test_a_link_in_a_wheel_becomes_a_file(tmp_path):
+    link = zipfile.ZipInfo("link")
+    link.external_attr = 0o120777 << 16
+    with zipfile.ZipFile(tmp_path / "odd.whl", "w") as archive:
+        archive.writestr(link, "/etc/passwd")
+    unpack_wheel(tmp_path / "odd.whl", tmp_path / "target")
+    assert not (tmp_path / "target/link").is_symlink()
+    assert (tmp_path / "target/link").read_text() == "/etc/passwd"
+
+
+def test_a_wheel_that_unpacks_to_too_much_is_refused_before_anything_is_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(packages, "_LARGEST_WHEEL", 1 << 20)
+    with zipfile.ZipFile(tmp_path / "bomb.whl", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("zeros", bytes(2 << 20))
+    with pytest.raises(CorpusError, match=r"refused: it would unpack to 0\.0 GiB"):
+        unpack_wheel(tmp_path / "bomb.whl", tmp_path / "target")
+    assert not (tmp_path / "target").exists()
+
+
 def test_what_is_no_archive_is_refused(tmp_path):
     (tmp_path / "bad.whl").write_text("<html>not found</html>")
     with pytest.raises(CorpusError, match="not a zip archive"):
@@ -264,7 +283,7 @@ import sys, time
 from pathlib import Path
 from ringtrue.data.corpora.starter import packages
 from ringtrue.data.corpora.starter.package_tools import run_tool
-with packages._locked(Path(sys.argv[1]), print):
+with packages.one_at_a_time(Path(sys.argv[1]), print):
     run_tool(["sh", "-c", f"echo started > {sys.argv[1]}/mark; sleep 2; echo ended > {sys.argv[1]}/mark"])
 """
 
@@ -276,7 +295,7 @@ def test_a_tool_that_outlives_a_killed_build_keeps_its_lock(tmp_path):
     parent.kill()
     parent.wait()
     said: list[str] = []
-    with packages._locked(tmp_path, said.append):
+    with packages.one_at_a_time(tmp_path, said.append):
         assert (tmp_path / "mark").read_text() == "ended\n"
     assert said == [f"waiting for another process that works in {tmp_path}"]
 

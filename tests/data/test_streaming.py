@@ -10,8 +10,8 @@ from io import BytesIO
 import numpy as np
 import pytest
 
-from ringtrue.data.batches import TrainingBatches
-from ringtrue.data.corpora import load_corpus, load_samples, parquet, sound
+from ringtrue.data.batches import TrainingBatches, pieces_of
+from ringtrue.data.corpora import load_corpus, load_piece, load_samples, parquet, sound
 from ringtrue.data.streaming import StreamingBatches, _Pass
 from ringtrue.data.trials import Trial
 from ringtrue.errors import AudioError, CorpusError
@@ -221,8 +221,27 @@ def test_units_follow_their_clip(trials):
     assert batch.units[:, 0].tolist() == [int(name.split("-")[1]) for name in batch.ids]
 
 
+def test_pieces_are_cut_as_out_of_whole_recordings(trials, repository, tmp_path, encode, speechlike):
+    """Rows of Parquet, and files that a decoder can jump in and not: crop, units and frame are the same."""
+    kinds = {"bonafide": ("flac", "wav", "mp3"), "spoof": ("flac", "wav_float", "ogg")}
+    files = []
+    for label, names in kinds.items():
+        for number, kind in enumerate(names):
+            path = tmp_path / f"{label}-{number}.{kind}"
+            path.write_bytes(encode(kind, speechlike(0.7 + number, seed=number)))
+            files.append(Trial(path.name, str(path), label, speaker=kind))
+    for these in (trials, files):
+        units = {trial.id: np.arange(200, dtype=np.int16) for trial in these}
+        options = {"batch_size": 8, "crop_s": 0.2, "seed": 5, "units": units}
+        jumped = TrainingBatches(these, load_piece, **options)
+        whole = TrainingBatches(these, pieces_of(load_samples), **options)
+        for number in range(12):
+            assert same(jumped[number], whole[number])
+            assert np.array_equal(jumped[number].starts, whole[number].starts)
+
+
 def test_it_makes_what_training_takes(trials):
-    one, other = make(trials)[0], TrainingBatches(trials, load_samples, 4, 0.2, 5)[0]
+    one, other = make(trials)[0], TrainingBatches(trials, load_piece, 4, 0.2, 5)[0]
     for name in ("wave", "label", "units"):
         assert getattr(one, name).dtype == getattr(other, name).dtype
         assert getattr(one, name).shape == getattr(other, name).shape
@@ -268,6 +287,55 @@ def test_tar_shards_and_plain_files_stream_alike(tmp_path, encode):
             name for batch in batches for name, label in zip(batch.ids, batch.label, strict=True) if label
         ]
         assert len(set(names[:13])) == 13
+
+
+def test_a_bad_sample_of_a_shard_costs_itself(tmp_path, encode, monkeypatch):
+    monkeypatch.setattr("ringtrue.data.corpora.rows.MOST_BAD", 0.7)
+    sound = clip(encode, 1, "spoof")
+    members = [
+        ("0.flac", sound),
+        ("0.json", b'{"label": "fake"}'),
+        ("1.flac", sound),
+        ("1.json", b"{label"),
+        ("2.flac", sound),
+        ("2.json", b"[1]"),
+        ("3.json", b'{"label": "fake"}'),
+        ("4.flac", sound),
+        ("4.cls", b"real"),
+    ]
+    tar_of(tmp_path / "0.tar", members)
+    lines = []
+    trials = load_corpus(f"table:{tmp_path}?split=train", lines.append)
+    assert [trial.id for trial in trials] == ["0", "4"]
+    for line, reason in ((2, "1.json: "), (3, "2.json: no JSON object"), (4, "it names no recording")):
+        assert any(f"0.tar, line {line}: {reason}" in told for told in lines)
+    assert any("3 of 5 rows are bad and left out" in told for told in lines)
+
+
+def test_names_and_links_in_a_tar_lead_nowhere(tmp_path, encode):
+    """A member is a range of its own file: its name is an id, and what is no plain file is passed over."""
+    sound_of = clip(encode, 1, "spoof")
+    with tarfile.open(tmp_path / "0.tar", "w") as shard:
+        for name, kind in (("../../etc/cron.flac", tarfile.REGTYPE), ("link.flac", tarfile.SYMTYPE)):
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = kind, "/etc/passwd"
+            member.size = len(sound_of) if kind == tarfile.REGTYPE else 0
+            shard.addfile(member, BytesIO(sound_of))
+    (trial,) = load_corpus(f"table:{tmp_path}?label=spoof&split=train")
+    assert trial.audio.startswith(f"{tmp_path}/0.tar#")
+    assert sound.audio_source(trial) == sound_of
+
+
+def test_text_without_end_in_a_tar_is_refused(tmp_path):
+    """A sparse member takes a few bytes and claims any number of zeros."""
+    member = tarfile.TarInfo("1.txt")
+    member.size = 1 << 20
+    with tarfile.open(tmp_path / "0.tar", "w") as shard:
+        shard.addfile(member, BytesIO(bytes(1 << 20)))
+        member.name, member.size = "2.txt", (1 << 20) + 1
+        shard.addfile(member, BytesIO(bytes((1 << 20) + 1)))
+    with pytest.raises(CorpusError, match=r"2\.txt says that it holds 1048577 bytes of text"):
+        load_corpus(f"table:{tmp_path}?label=spoof&split=train")
 
 
 def test_a_damaged_recording_is_stood_in_for_and_named(trials, tmp_path):

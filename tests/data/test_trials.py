@@ -2,61 +2,11 @@ from dataclasses import replace
 
 import pytest
 
-from ringtrue.data.trials import Trial, check_disjoint, read_manifest, validate, write_manifest
+from ringtrue.data.trials import Trial, check_disjoint, leaks, validate
 from ringtrue.errors import CorpusError
 
-HUMAN = Trial(
-    "a", "audio/a.flac", "bonafide", speaker="p1", language="cs", transcript='He said "hi"\tand, left\nthen',
-    source_utterance="a", split="train", corpus="toy", source="package 1.0", licence="MIT", duration_s=1.25,
-)  # fmt: skip
+HUMAN = Trial("a", "audio/a.flac", "bonafide", speaker="p1", source_utterance="a", split="train")
 MACHINE = Trial("b", "audio/b.flac", "spoof", system="Sys (v1), x", speaker="voice", split="train")
-
-
-def test_a_manifest_reads_back_and_finds_its_audio(tmp_path):
-    write_manifest(tmp_path / "manifest.tsv", [HUMAN, MACHINE])
-    read = read_manifest(tmp_path / "manifest.tsv")
-    assert read == [replace(trial, audio=str(tmp_path / trial.audio)) for trial in (HUMAN, MACHINE)]
-
-
-def test_any_table_with_audio_and_label_will_do(tmp_path):
-    path = tmp_path / "mine.tsv"
-    path.write_text("\ufefflabel\taudio\textra\nbonafide\t/abs/x.wav\t1\nspoof\ty.wav\t2\n", encoding="utf-8")
-    first, second = read_manifest(path)
-    assert (first.audio, second.audio, second.id) == (
-        "/abs/x.wav",
-        str(tmp_path / "y.wav"),
-        str(tmp_path / "y.wav"),
-    )
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("audio\tlabel\nx.wav\tbona-fide\n", "line 2: label 'bona-fide'; accepted: bonafide or spoof"),
-        ("audio\tlabel\nx.wav\tspoof\n\ny.wav\n", "line 4: the number of cells"),
-        ("audio\tlabel\nx.wav\tspoof\textra\n", "line 2: the number of cells"),
-        ("audio,label\nx.wav,spoof\n", r"it lacks \['audio', 'label'\].*tab-separated"),
-        ("audio\tlabel\tduration_s\nx\tspoof\tlong\n", "line 2: duration_s 'long'"),
-        ("audio\tlabel\n", "holds no trials"),
-        ("", "it lacks"),
-        ("audio\tlabel\tid\nx\tspoof\t1\ny\tspoof\t1\n", "the id '1' occurs 2 times"),
-        ("audio\tlabel\tsplit\nx\tspoof\teval\n", r"unknown split \['eval'\]; accepted: train"),
-    ],
-)
-def test_a_wrong_manifest_names_file_and_line(tmp_path, text, message):
-    path = tmp_path / "bad.tsv"
-    path.write_text(text)
-    with pytest.raises(CorpusError, match=message) as caught:
-        read_manifest(path)
-    assert str(path) in str(caught.value)
-
-
-def test_a_missing_and_a_binary_manifest_are_said(tmp_path):
-    with pytest.raises(CorpusError, match="no manifest at"):
-        read_manifest(tmp_path / "none.tsv")
-    (tmp_path / "binary.tsv").write_bytes(b"\xff\xfe\x00\x01")
-    with pytest.raises(CorpusError, match="UTF-8"):
-        read_manifest(tmp_path / "binary.tsv")
 
 
 @pytest.mark.parametrize(
@@ -72,6 +22,15 @@ def test_a_missing_and_a_binary_manifest_are_said(tmp_path):
 def test_a_leak_is_found(trial, leak):
     with pytest.raises(CorpusError, match=leak):
         check_disjoint([HUMAN, MACHINE, trial])
+
+
+def test_only_the_sides_that_are_judged_are_looked_at():
+    trials = [HUMAN, replace(HUMAN, id="x", split="test"), replace(HUMAN, id="y", split="dev")]
+    assert {line.partition(" share ")[0] for line in leaks(trials)} == {
+        "dev and train", "test and train", "test and dev",
+    }  # fmt: skip
+    assert {line.partition(" share ")[0] for line in leaks(trials, ["dev"])} == {"dev and train"}
+    assert leaks(trials, ["test_seen"]) == leaks([]) == []
 
 
 def test_seen_systems_with_unseen_voices_are_no_leak():

@@ -21,9 +21,10 @@ from ringtrue.evaluation.intervals import (
     pairwise_differences,
     seed_spread,
 )
+from ringtrue.evaluation.ladder import CoarseLadder, FineLadder
 from ringtrue.evaluation.metrics import eer
 from ringtrue.evaluation.quantities import FIGURES, frr_figure, hter_figure
-from ringtrue.evaluation.resampling import Ladder, Resampling
+from ringtrue.evaluation.resampling import Resampling
 from ringtrue.evaluation.scores import Scores, read_scores
 from ringtrue.evaluation.tandem import VerifierRates
 
@@ -55,13 +56,13 @@ def test_a_draw_equals_the_eer_of_the_repeated_trials(seed: int) -> None:
     spoof = rng.integers(-4, 9 if seed % 2 else 3000, 2450).astype(float)
     clusters = rng.integers(0, 7, 900), rng.integers(3, 15, 2450)
     resampling = Resampling(bonafide, spoof, *clusters)
-    ladder = Ladder(bonafide, spoof, resampling)
+    trials = FineLadder(bonafide, spoof, resampling)
     for counts in resampling.draw(rng, 2):
         repeated = [
             np.repeat(scores, counts[names]).tolist()
             for scores, names in zip((bonafide, spoof), clusters, strict=True)
         ]
-        assert ladder.eer(counts) == pytest.approx(float(exact_eer(*repeated)), abs=1e-12)
+        assert trials.eer(counts) == pytest.approx(float(exact_eer(*repeated)), abs=1e-12)
 
 
 @pytest.mark.parametrize("name", [*FIGURES, "min_tdcf_2019", "min_tdcf_2021", "hter", "frr"])
@@ -80,16 +81,76 @@ def test_every_figure_of_a_draw_equals_that_of_the_repeated_trials(name: str, di
     others = {"hter": hter_figure(0.5), "frr": frr_figure(0.1)}
     figure = {**FIGURES, **tandem_figures(VerifierRates(0.02, 0.03, 0.6)), **others}[name]
     resampling = Resampling(bonafide, spoof, *clusters)
-    of = figure.of_draws(Ladder(bonafide, spoof, resampling))
+    trials = FineLadder(bonafide, spoof, resampling)
+    of = figure.of_draws(trials)
     for counts in resampling.draw(rng, 6):
         repeated = (
             np.repeat(bonafide, counts[resampling.bonafide]),
             np.repeat(spoof, counts[resampling.spoof]),
         )
-        assert of(counts) == pytest.approx(figure.value(*repeated), abs=1e-10)
-    assert of(np.ones(resampling.size, dtype=np.int64)) == pytest.approx(
-        figure.value(bonafide, spoof), abs=1e-12
+        assert of(trials.weigh(counts)) == pytest.approx(figure.value(*repeated), abs=1e-10)
+    assert of(trials.whole()) == pytest.approx(figure.value(bonafide, spoof), abs=1e-12)
+
+
+@pytest.mark.parametrize("name", [*FIGURES, "min_tdcf_2019", "hter", "frr"])
+def test_a_coarse_ladder_follows_the_exact_one(name: str) -> None:
+    """Every draw's figure, once what the rungs round away of all trials is taken off."""
+    rng = np.random.default_rng(4)
+    (bonafide, human), (spoof, machine) = speakers(rng, 12, 3000, 1.5), speakers(rng, 14, 4000, -1.5)
+    resampling = Resampling(
+        bonafide, spoof, human, np.stack([machine + 99, rng.integers(0, 6, spoof.size)], 1)
     )
+    others = {"hter": hter_figure(0.5), "frr": frr_figure(0.01)}
+    figure = {**FIGURES, **tandem_figures(VerifierRates(0.02, 0.03, 0.6)), **others}[name]
+    sides = [kind(bonafide, spoof, resampling) for kind in (FineLadder, CoarseLadder)]
+    value = figure.value(bonafide, spoof)
+    exact, coarse = (figure.prepare(side, value) for side in sides)
+    assert coarse(sides[1].whole()) == pytest.approx(value, abs=1e-12)
+    drawn = np.array(
+        [
+            [exact(sides[0].weigh(counts)), coarse(sides[1].weigh(counts))]
+            for counts in resampling.draw(rng, 40)
+        ]
+    )
+    off = np.abs(drawn[:, 0] - drawn[:, 1]).max()
+    assert 0 <= off < 0.03 * drawn[:, 0].std(), "far less than draws differ"
+
+
+def test_scores_that_are_few_numbers_make_a_coarse_ladder_exact() -> None:
+    rng = np.random.default_rng(5)
+    bonafide, spoof = rng.integers(0, 9, 500) / 4, rng.integers(-3, 5, 700) / 4
+    resampling = Resampling(bonafide, spoof, rng.integers(0, 9, 500), rng.integers(10, 30, 700))
+    fine, coarse = FineLadder(bonafide, spoof, resampling), CoarseLadder(bonafide, spoof, resampling)
+    for counts in resampling.draw(rng, 5):
+        for one, other in zip(fine.steps(counts), coarse.steps(counts), strict=True):
+            assert one.tolist() == other[other.size - one.size :].tolist()
+
+
+@pytest.mark.parametrize("clusters", [None, "ways"])
+def test_clusters_merged_at_random_give_the_same_interval(
+    monkeypatch: pytest.MonkeyPatch, clusters: str | None
+) -> None:
+    """Many trials alone, or of many speakers and systems: merged, the interval is as wide as before."""
+    rng = np.random.default_rng(6)
+    bonafide, spoof = rng.normal(1, 1, 4000), rng.normal(-1, 1, 9000)
+    names = (None, None)
+    if clusters:
+        human, machine, system = (
+            rng.integers(0, many, size) for many, size in ((700, 4000), (700, 9000), (500, 9000))
+        )
+        names = (human, np.stack([machine + 1000, system], 1))
+        bonafide += rng.normal(0, 1, 700)[human]
+        spoof += rng.normal(0, 1, 700)[machine] + rng.normal(0, 1, 500)[system]
+    whole = eer_interval(bonafide, spoof, *names, np.random.default_rng(0), 800)
+    monkeypatch.setattr("ringtrue.evaluation.resampling.MANY", 5000)
+    resampling = Resampling(bonafide, spoof, *names)
+    assert resampling.clusters == (whole.bonafide_clusters, whole.spoof_clusters), "the true numbers are told"
+    assert resampling.size <= (256 * 512 if clusters else 2048)
+    for counts in resampling.draw(rng, 3):
+        assert counts[resampling.bonafide].sum() == pytest.approx(4000, rel=0.15)
+    merged = eer_interval(bonafide, spoof, *names, np.random.default_rng(0), 800)
+    assert merged.estimate == whole.estimate
+    assert merged.high - merged.low == pytest.approx(whole.high - whole.low, rel=0.2)
 
 
 def test_two_ways_multiply_and_share_speakers() -> None:

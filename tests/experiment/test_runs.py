@@ -50,7 +50,8 @@ class Bench:
         self.trained, self.scored, self.breaks = Counter(), Counter(), set()
         self.pause = threading.Event()
 
-    def train(self, config, trials, units, folder, say):
+    def train(self, config, trials, units, folder, say, measured):
+        assert not measured, "scores do not need it"
         self.trained[config.name, config.seed] += 1
         self.pause.wait(0.05)
         folder.mkdir(parents=True, exist_ok=True)

@@ -173,12 +173,18 @@ def test_real_speech_takes_part_in_the_comparison(tiny_onnx, tmp_path, windows, 
     monkeypatch.setattr(export, "_LENGTHS", (16_000, 64_000))
 
     class Graph(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.model = model
+
         def forward(self, wave):
             compared.append(wave.shape)
-            return model.judge(wave)
+            return self.model.judge(wave)
 
     export._compare(torch, Graph(), ("logits", "frame_logits"), tiny_onnx, windows)
-    assert compared == [(1, 16_000), (2, 64_000), (8, 16_000), (8, 64_000)]
+    assert (
+        compared[::2] == compared[1::2] == [(1, 16_000), (2, 64_000), (8, 16_000), (8, 64_000)]
+    )  # single, double
 
 
 def test_the_file_says_how_to_feed_it(tiny_onnx):

@@ -28,6 +28,12 @@ def rewrite(path, **changes):
     save_file(load_file(path), path, metadata={"ringtrue": json.dumps(header)})
 
 
+def flip_a_bit(path):
+    content = bytearray(path.read_bytes())
+    content[-50] ^= 1
+    path.write_bytes(content)
+
+
 def test_a_checkpoint_rebuilds_its_own_model(saved):
     path, model, card = saved
     rebuilt, read = checkpoint.load(path)
@@ -51,6 +57,13 @@ def test_the_same_model_is_the_same_file(saved, tmp_path):
         (lambda path: path.write_bytes(b"PK\x03\x04 a pickle"), "not a whole safetensors file"),
         (lambda path: path.write_bytes(b""), "not a whole safetensors file"),
         (lambda path: save_file(load_file(path), path), "no ringtrue card"),
+        (lambda path: save_file(load_file(path), path, {"ringtrue": "{"}), "its card is damaged"),
+        (lambda path: save_file(load_file(path), path, {"ringtrue": 9_999 * "["}), "its card is damaged"),
+        (
+            lambda path: save_file(load_file(path), path, {"ringtrue": '{"format": 1}'}),
+            "its card is not one of",
+        ),
+        (flip_a_bit, "its content has another hash than when it was written"),
         (lambda path: rewrite(path, format=99), "has format 99; this version .* reads format 1"),
         (lambda path: rewrite(path, colour="red"), "its card is not one of format 1"),
         (lambda path: rewrite(path, architecture="os.system"), "no model named 'os.system'"),

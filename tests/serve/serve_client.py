@@ -32,7 +32,7 @@ class Server:
         command = [sys.executable, "-m", "ringtrue", "serve", "--model", str(model), "--port", str(self.port)]
         with self.log.open("w") as log:
             self.process = subprocess.Popen([*command, *options], env=environment, stderr=log, stdout=log)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while time.monotonic() < deadline and self.process.poll() is None:
             try:
                 if self.ask("GET", "/readyz")[0] == 200:

@@ -31,6 +31,7 @@ def miniature(speechlike):
     return SimpleNamespace(
         systems=list(SYSTEMS),
         render=lambda system, seed, duration_s=1.0: render(speechlike, system, seed, duration_s),
+        effects=list(SYSTEMS.values()),
         trials=make_trials,
     )
 

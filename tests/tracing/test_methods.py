@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 
 import numpy as np
 import pytest
@@ -135,6 +136,67 @@ def test_features_that_vanish_are_computed_again(clips, tmp_path):
         path.unlink()
     clips._caches = [type(cache)({"other": n}, tmp_path / "new") for n, cache in enumerate(clips._caches)]
     assert all(torch.equal(one, other) for one, other in zip(before, clips.batch([3]), strict=True))
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda blob: blob[:-50], lambda blob: b"", lambda blob: b"\xff" * len(blob)]
+)
+def test_a_corrupted_shard_costs_its_own_clips_and_no_other(
+    sounds, miniature, told, tmp_path, monkeypatch, damage
+):
+    monkeypatch.setattr("ringtrue.tracing.clips._GROUP", 12)  # four shards of twelve clips
+    trials = miniature.trials()
+    before = Clips(trials, CHOICES[:1], lambda trial: sounds[trial.id], told.append).batch(range(48))
+    shards = sorted((tmp_path / "cache/features").rglob("*.safetensors"))
+    assert len(shards) == 4
+    shards[0].write_bytes(damage(shards[0].read_bytes()))
+    heard = []
+    original = FrontEndChoice.features
+    monkeypatch.setattr(
+        FrontEndChoice, "features", lambda *given: heard.append(len(given[2])) or original(*given)
+    )
+    after = Clips(trials, CHOICES[:1], lambda trial: sounds[trial.id], told.append).batch(range(48))
+    assert sum(heard) == 12
+    assert torch.equal(before[0], after[0])
+    assert sum(f"the shard {shards[0].name} is damaged" in line for line in told) == 1
+
+
+@pytest.mark.parametrize(
+    ("second", "message"),
+    [
+        ("no_weights", "no file named model.safetensors found in directory.*accepted: a hub name"),
+        ("someone/secret", "'someone/secret' is gated: accept its terms on its hub page, then set HF_TOKEN"),
+    ],
+)
+def test_a_front_end_that_cannot_be_had_costs_nothing_that_was_extracted(
+    seed_world, capsys, monkeypatch, second, message
+):
+    """A folder without weights; a model whose terms were not accepted."""
+    import transformers
+
+    root, _ = seed_world
+    (root / "no_weights").mkdir()
+    (root / "no_weights/config.json").write_text('{"model_type": "wav2vec2"}')
+    assert main(["trace", "train"]) == 0
+    features = {path: path.read_bytes() for path in (root / "cache/features").rglob("*.safetensors")}
+    assert features
+    if "/" in second:
+
+        def refuse(*_, **__):
+            raise OSError(
+                "You are trying to access a gated repo.\nMake sure to have access to it at its page."
+            )
+
+        monkeypatch.setattr(transformers.AutoModel, "from_pretrained", refuse)
+    settings = (
+        f"front_ends: [{{name: log-mel, layer: 0}}, {{name: {second}}}]\ncheckpoint: other.safetensors\n"
+    )
+    (root / "two_stage.yaml").write_text(settings)
+    capsys.readouterr()
+    assert main(["trace", "train"]) == 2
+    assert re.search(message, capsys.readouterr().err)
+    assert features == {path: path.read_bytes() for path in features}
+    assert not (root / "other.safetensors").exists()
 
 
 def test_what_cannot_be_learned_is_said(told):

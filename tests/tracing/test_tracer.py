@@ -129,6 +129,20 @@ def test_enrolment_names_a_new_generator_and_forgetting_unnames_it(made, tracer,
     assert [one.name for one in left] == sorted(miniature.systems[:3])
 
 
+def test_doubts_about_enrolled_clips_are_said(tracer, tmp_path, encode, sounds, miniature):
+    told, paths = [], []
+    for number in range(21):  # of three systems, which lie apart
+        path = tmp_path / f"{number}.wav"
+        path.write_bytes(encode("wav", sounds[f"{miniature.systems[number % 3]}/{number // 3}"]))
+        paths.append(path)
+    tracer.card["threshold"] = 0.0  # nothing is this near
+    assert enroll(tracer, "mixture", paths, told.append).clips == 21
+    assert any("21 clips: more than 20 help little" in line for line in told)
+    assert any("mixture: its clips lie further from each other" in line for line in told)
+    enroll(tracer, "mixture", paths[:5], told.append)  # replaces the one of that name
+    assert [one.clips for one in tracer.known if one.is_enrolled] == [5]
+
+
 def test_a_prototype_is_drawn_to_the_middle():
     embeddings = np.arange(20, dtype=np.float32).reshape(10, 2)
     centre = np.array([1.0, 1.0], np.float32)
@@ -225,7 +239,34 @@ def test_check_names_the_source_of_spoof_and_of_nothing_else(installed, tiny_onn
     assert {"is_known", "acoustic_model", "vocoder", "probabilities", "nearest"} <= set(verdict.source)
     json.dumps(verdict.to_dict(), allow_nan=False)
     assert main(["check", str(speech_path), "--model", str(tiny_onnx), "--threshold", "1e6"]) == 1
-    assert "  source: " in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "  source: " in printed
+    for near in verdict.source["nearest"]:
+        assert (
+            f"    near {near['name']} as in {near['exemplar']}: {near['percentile']:.0f} % of known"
+            in printed
+        )
+
+
+def test_check_names_what_was_enrolled_and_no_longer_what_was_forgotten(
+    installed, tiny_onnx, tmp_path, capsys, encode
+):
+    paths = []
+    for number in range(6):
+        hiss = 0.1 * np.random.default_rng(number).standard_normal(32_000).astype(np.float32)
+        paths.append(str(tmp_path / f"{number}.flac"))
+        (tmp_path / f"{number}.flac").write_bytes(encode("flac", hiss))
+    check = ["check", paths[5], "--model", str(tiny_onnx), "--threshold", "1e6"]
+    assert main(check) == 1
+    assert "source: unknown" in capsys.readouterr().out
+    assert main(["trace", "enroll", "hiss machine", *paths[:5], "--vocoder", "vocos"]) == 0
+    assert main(check) == 1
+    printed = capsys.readouterr().out
+    assert "source: hiss machine, enrolled (acoustic model unknown, vocoder vocos)" in printed
+    assert "    near hiss machine: " in printed
+    assert main(["trace", "forget", "hiss machine"]) == 0
+    assert main(check) == 1
+    assert "source: unknown" in capsys.readouterr().out
 
 
 def test_without_a_tracer_nothing_is_named_and_a_broken_one_costs_no_verdict(tiny_onnx, speech_path):

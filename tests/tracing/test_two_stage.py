@@ -1,5 +1,8 @@
 """The seed's names: its example as printed, on miniature corpora, and what goes wrong around it."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -48,6 +51,16 @@ eval_loader_vocoder = DataLoader(
 )
 train_classification_head(vocoder_classifier, train_loader_vocoder, eval_loader_vocoder)
 """
+
+
+SEEDS = Path(__file__).parents[3] / "shared" / "seeds"
+
+
+@pytest.mark.skipif(not SEEDS.is_dir(), reason="the seeds are not here (../shared/seeds)")
+def test_the_example_is_the_seed_s_to_the_letter():
+    (seed,) = (text for path in SEEDS.glob("*.txt") if "MLAADDataset" in (text := path.read_text("utf-8")))
+    (printed,) = re.findall(r"^```python\n(.*?)^```", seed, re.DOTALL | re.MULTILINE)
+    assert EXAMPLE.strip() == printed.strip()
 
 
 class Frame:

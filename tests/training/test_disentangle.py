@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional
 
 from ringtrue.config import load_config
-from ringtrue.data.batches import TrainingBatches
+from ringtrue.data.batches import TrainingBatches, pieces_of
 from ringtrue.data.trials import Trial
 from ringtrue.models.registry import create
 from ringtrue.training.content import IGNORED, ContentUnits
@@ -77,7 +77,9 @@ def lesson_of(trials, units, overrides, recipe="baseline", teaching=None):
         config, create("prosody_encoder", **config.model.model_dump()), trials, units, Team(), teaching
     )
     lesson.train()
-    batches = TrainingBatches(trials, wave_of, 8, 0.6, 0, units.by_trial, pairs=config.training.pairs)
+    batches = TrainingBatches(
+        trials, pieces_of(wave_of), 8, 0.6, 0, units.by_trial, pairs=config.training.pairs
+    )
     return lesson, batches
 
 

@@ -10,7 +10,7 @@ import torch
 
 from ringtrue.config import RunConfig, load_config
 from ringtrue.data.audit import cramers_v
-from ringtrue.data.batches import TrainingBatches
+from ringtrue.data.batches import TrainingBatches, pieces_of
 from ringtrue.models.registry import create
 from ringtrue.training import invariance
 from ringtrue.training.readers import ClipReader
@@ -37,7 +37,7 @@ def test_1_no_running_statistics_and_no_raw_power_make_scores_collapse(trunk):
 def test_2_epochs_are_not_the_same_first_clips_again(trials, loader):
     """Streams that began anew without a shuffle: two languages of forty were ever heard."""
     heard = [trial for trial in trials if trial.split == "train"]
-    batches = TrainingBatches(heard, loader, 8, 0.5, 0)
+    batches = TrainingBatches(heard, pieces_of(loader), 8, 0.5, 0)
     epochs = [[batch.ids for batch in batches.between(start, start + 4)] for start in (0, 4)]
     assert epochs[0] != epochs[1]
     assert {name for ids in epochs[0] + epochs[1] for name in ids} > {
@@ -102,7 +102,7 @@ def test_5b_a_reader_who_only_knows_the_mean_is_reported_to_know_nothing():
 def test_6_no_padding_tells_how_long_a_clip_is(trials, loader):
     """The first four seconds and zeros behind: duration and leading silence were the cue."""
     heard = [trial for trial in trials if trial.split == "train"]
-    batches = TrainingBatches(heard, loader, 8, 3.0, 0)  # every clip is shorter than that
+    batches = TrainingBatches(heard, pieces_of(loader), 8, 3.0, 0)  # every clip is shorter than that
     for wave in batches[0].wave:
         assert np.count_nonzero(wave) > 0.99 * len(wave)
 

@@ -12,12 +12,13 @@ import soundfile
 import torch
 from safetensors.torch import load_file
 
-from ringtrue.data.batches import TrainingBatches
+from ringtrue.data.batches import TrainingBatches, pieces_of
 from ringtrue.errors import CheckpointError, ConfigError, CorpusError
 from ringtrue.models import checkpoint
 from ringtrue.training import step as step_room
 from ringtrue.training import train as room
 from ringtrue.training.optimise import schedule
+from ringtrue.training.parallel import Team
 from ringtrue.training.step import Lesson
 from ringtrue.training.train import BEST, TrainingError, train
 from ringtrue.training.validation import development
@@ -109,11 +110,15 @@ def test_a_kill_inside_an_epoch_costs_only_what_came_after_the_checkpoint(
         assert (whole / name).read_text() == (broken / name).read_text()
 
 
-def test_two_processes_take_the_steps_of_one(trials, loader, units, config, tmp_path):
-    """Started by torchrun, over gloo: the same weights within rounding, written once."""
+def test_two_processes_take_the_steps_of_one_though_one_is_killed(trials, loader, units, config, tmp_path):
+    """Started by torchrun, over gloo, and started again from the last checkpoint when the second is killed in step 3.
+
+    The same weights within rounding, written once.
+    """
     settings = {
-        "epochs": 1, "validation_clips": 8, "model": {"dropout": 0.0, "prosody": True}, "prosody_task": 0.0,
-        "adversary": {"level": "both"}, "decorrelation": {"frame": 1.0, "utterance": 1.0},
+        "epochs": 1, "checkpoint_steps": 2, "validation_clips": 8, "prosody_task": 0.0,
+        "model": {"dropout": 0.0, "prosody": True}, "adversary": {"level": "both"},
+        "decorrelation": {"frame": 1.0, "utterance": 1.0},
     }  # fmt: skip
     one = config(**settings)
     train(one, trials, loader, units, tmp_path / "one")
@@ -121,8 +126,8 @@ def test_two_processes_take_the_steps_of_one(trials, loader, units, config, tmp_
     script = Path(__file__).with_name("two_processes.py")
     done = subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-addr", "127.0.0.1",
-         "--master-port", str(free_port()), script, tmp_path],
-        capture_output=True, text=True, timeout=300, env={**os.environ, "GLOO_SOCKET_IFNAME": "lo"},
+         "--master-port", str(free_port()), "--max-restarts", "1", script, tmp_path],
+        capture_output=True, text=True, timeout=900, env={**os.environ, "GLOO_SOCKET_IFNAME": "lo"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     # Not weight by weight: Adam blows the rounding up where a gradient is zero but for it, as at a softmax's bias.
@@ -132,12 +137,13 @@ def test_two_processes_take_the_steps_of_one(trials, loader, units, config, tmp_
         assert torch.allclose(ours, theirs, atol=2e-3)
     logs = [json.loads((tmp_path / name / "log.jsonl").read_text()) for name in ("one", "two")]
     assert logs[0]["loss"] == pytest.approx(logs[1]["loss"], rel=1e-4)
+    assert done.stdout.count("going on at step 2") == 1
     assert done.stdout.count("epoch 1/1") == 1
 
 
 def test_a_batch_that_cannot_be_shared_out_is_refused(trials, loader):
     with pytest.raises(CorpusError, match="multiple of 6"):
-        TrainingBatches(trials, loader, 8, 0.5, 0, ranks=3)
+        TrainingBatches(trials, pieces_of(loader), 8, 0.5, 0, ranks=3)
 
 
 @pytest.mark.parametrize("before", [True, False])
@@ -226,12 +232,33 @@ def test_a_run_does_not_go_on_with_other_units(trials, loader, units, config, tm
         train(config(epochs=1), trials, loader, replace(units, key="other"), tmp_path)
 
 
-def test_a_damaged_checkpoint_says_what_to_do(trials, loader, units, config, tmp_path):
-    train(config(epochs=1), trials, loader, units, tmp_path)
-    last = tmp_path / "last.safetensors"
-    last.write_bytes(last.read_bytes()[:1000])
-    with pytest.raises(CheckpointError, match="remove it to train from the start"):
-        train(config(epochs=1), trials, loader, units, tmp_path)
+def flip_a_bit(path):
+    content = bytearray(path.read_bytes())
+    content[-20] ^= 0x10
+    path.write_bytes(content)
+
+
+def test_of_a_damaged_state_the_one_before_is_used(trials, loader, units, config, tmp_path):
+    train(config(), trials, loader, units, tmp_path)
+    before = weights(tmp_path)
+    lines = []
+    last, older = tmp_path / "last.safetensors", tmp_path / "last.before.safetensors"
+    for damage, said in (
+        (flip_a_bit, "its content has another hash"),
+        (lambda path: path.write_bytes(path.read_bytes()[:1000]), "not a whole safetensors file"),
+        (lambda path: path.unlink(), "there is no file"),  # killed between two renames
+    ):
+        damage(last)
+        lines.clear()
+        train(config(), trials, loader, units, tmp_path, progress=lines.append)
+        assert said in lines[0]
+        assert "going on from the state before it" in lines[0]
+        assert lines[1] == "toy: going on at step 4"
+        assert_same(before, weights(tmp_path))
+    flip_a_bit(last)
+    flip_a_bit(older)
+    with pytest.raises(CheckpointError, match="no other state is whole; remove it to train from the start"):
+        train(config(), trials, loader, units, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -290,15 +317,40 @@ def test_the_schedule_warms_up_and_falls():
     assert factors[-1] < 0.02
 
 
-def test_a_run_streams_files_as_they_lie_and_resumes_inside_a_pass(
-    trials, loader, units, config, tmp_path, monkeypatch
-):
-    written = []
-    for trial in trials:
-        path = tmp_path / f"{trial.id}.wav"
+@pytest.fixture(scope="module")
+def written(trials, loader, tmp_path_factory):
+    """The same corpus with its training recordings on disk."""
+    folder = tmp_path_factory.mktemp("written")
+    written = [replace(trial, audio=str(folder / f"{trial.id}.wav")) for trial in trials]
+    for trial in written:
         if trial.split == "train":
-            soundfile.write(path, loader(trial), 16_000, subtype="FLOAT")
-        written.append(replace(trial, audio=str(path)))
+            soundfile.write(trial.audio, loader(trial), 16_000, subtype="FLOAT")
+    return written
+
+
+def test_processes_that_stream_share_every_pass(written, loader, units, config):
+    """What training is given in each of two processes: no clip twice in a pass, and none left out."""
+    settings = config(streaming=True)
+    heard = [trial for trial in written if trial.split == "train"]
+    names = []
+    for rank in range(2):
+        batches = room._batches(settings, heard, loader, units, None, Team(rank, 2))
+        names += [name for batch in batches.between(0, 3) for name in batch.ids]
+    assert sorted(names) == sorted(trial.id for trial in heard)
+
+
+def test_a_streamed_run_goes_on_with_as_many_processes(written, loader, units, config, tmp_path, monkeypatch):
+    settings = config(epochs=1, streaming=True, validation_clips=8)
+    honest = room._counters
+    monkeypatch.setattr(room, "_counters", lambda *given: {**honest(*given), "processes": 2})
+    train(settings, written, loader, units, tmp_path)
+    with pytest.raises(ConfigError, match="began with 2 processes, not 1: a pass is shared out among them"):
+        train(settings, written, loader, units, tmp_path)
+
+
+def test_a_run_streams_files_as_they_lie_and_resumes_inside_a_pass(
+    written, loader, units, config, tmp_path, monkeypatch
+):
     settings = {
         "epochs": 1,
         "steps_per_epoch": 6,

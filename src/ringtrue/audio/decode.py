@@ -217,7 +217,7 @@ def _open_sndfile(file: BinaryIO, name: str, sha256: str, stack: contextlib.Exit
 
     file.seek(0)
     try:
-        sound = stack.enter_context(soundfile.SoundFile(_QuietFile(file), "r"))
+        sound = stack.enter_context(soundfile.SoundFile(QuietFile(file), "r"))
     except soundfile.LibsndfileError:
         return None
     if sound.subtype == "OPUS" or sound.subtype.startswith("MPEG"):
@@ -232,7 +232,7 @@ def _open_sndfile(file: BinaryIO, name: str, sha256: str, stack: contextlib.Exit
     return native
 
 
-class _QuietFile:
+class QuietFile:
     """A file for libsndfile: damaged headers make it seek before the start, and Python would print why not."""
 
     def __init__(self, file: Any) -> None:
@@ -240,6 +240,7 @@ class _QuietFile:
         self.read, self.readinto, self.tell = file.read, file.readinto, file.tell
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go where there is something, and say where that is."""
         with contextlib.suppress(OSError, ValueError):
             self._file.seek(offset, whence)
         return int(self._file.tell())
@@ -258,7 +259,7 @@ def _sndfile_blocks(file: BinaryIO, sound: Any, faults: list[str]) -> Iterator[S
     except soundfile.LibsndfileError:
         faults.append("damaged: what follows the damage is not read")
     file.seek(0)
-    with contextlib.suppress(soundfile.LibsndfileError), soundfile.SoundFile(_QuietFile(file), "r") as again:
+    with contextlib.suppress(soundfile.LibsndfileError), soundfile.SoundFile(QuietFile(file), "r") as again:
         while len(block := again.read(_CAREFUL_FRAMES, dtype="float32", always_2d=True)):
             given -= len(block)
             if given < 0:

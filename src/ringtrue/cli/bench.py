@@ -81,12 +81,11 @@ def _speed(options: argparse.Namespace) -> int:
 
 
 def _robustness(options: argparse.Namespace) -> int:
-    import csv
     from dataclasses import asdict
     from tempfile import TemporaryDirectory
 
     from ringtrue.data.corpora import load_samples
-    from ringtrue.files import atomic_path
+    from ringtrue.files import write_rows
     from ringtrue.inference.runtime import Detector
     from ringtrue.robustness import CONDITIONS, json_of, measure_robustness, table_of
 
@@ -109,13 +108,7 @@ def _robustness(options: argparse.Namespace) -> int:
             lambda row: say(f"{row.condition}: EER {row.eer:.1f} %"),
         )
     if options.out:
-        with atomic_path(options.out) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, list(asdict(rows[0])))
-            writer.writeheader()
-            writer.writerows(
-                {k: round(v, 3) if isinstance(v, float) else v for k, v in asdict(row).items()}
-                for row in rows
-            )
+        write_rows(options.out, [asdict(row) for row in rows], digits=3)
         say(f"table: {options.out}")
     print(json_of(rows) if options.json else table_of(rows))
     return OK

@@ -175,8 +175,9 @@ def _in_words(verdict: Verdict) -> str:
             if s.llr is not None
         ]
     if verdict.source:
-        from ringtrue.inference.source import in_words
+        from ringtrue.inference.source import in_words, neighbours_in_words
 
         lines.append(f"  source: {in_words(verdict.source)}")
+        lines += [f"    near {words}" for words in neighbours_in_words(verdict.source)]
     lines += [f"  note: {warning}" for warning in verdict.warnings]
     return "\n".join(lines)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ringtrue.cli.terminal import ERROR, OK, Command, complain, say
 from ringtrue.errors import RingtrueError
@@ -69,7 +70,6 @@ def _score(options: argparse.Namespace) -> int:
 
 
 def _score_into_file(options: argparse.Namespace) -> int:
-    from ringtrue.auditing import audit_line
     from ringtrue.inference.runtime import Detector
     from ringtrue.pipeline import CONTENT_BLIND, content_blind_scores, score_split, screen
 
@@ -79,16 +79,15 @@ def _score_into_file(options: argparse.Namespace) -> int:
             "folder: --out scores"
         )
     out = Path(options.out)
-    trials, judged, leaked = _corpus(options)
+    trials, judged, noted = _corpus(options)
     errors: list[str] = []
     if options.model == CONTENT_BLIND:
-        scores = content_blind_scores(screen(trials, say), screen(judged, say), out, say)
+        scores = content_blind_scores(screen(trials, say), screen(judged, say), out, say, noted=noted)
     else:
-        scores, errors = score_split(Detector.from_pretrained(options.model), judged, out, say, leaked=leaked)
+        scores, errors = score_split(Detector.from_pretrained(options.model), judged, out, say, noted=noted)
     for error in errors:
         complain(error)
-    say(f"audit: {audit_line(judged, say)}")
-    _complain_of(leaked)
+    _tell(noted)
     print(f"{out}: {len(scores)} trials scored, {len(errors)} could not be read")
     return ERROR if errors else OK
 
@@ -120,38 +119,44 @@ def _fill(work: Work, options: argparse.Namespace) -> int:
 
     if options.part_trials < 1 or options.workers < 0:
         raise RingtrueError("--part-trials takes 1 or more, --workers 0 or more")
-    listing, leaked = _listing(options)
-    facts = {"leaks": leaked, "command": shlex.join(["ringtrue", *sys.argv[1:]])}
+    listing, noted = _listing(options)
+    facts = {**noted, "command": shlex.join(["ringtrue", *sys.argv[1:]])}
     done = fill(work, listing, options.out, options.engine, options.workers, say, facts)
-    _complain_of(leaked)
+    _tell(noted)
     trials, unreadable = (sum(getattr(part, name) for part in done) for name in ("trials", "unreadable"))
     print(f"{options.out}: {trials} trials in {len(done)} parts, {unreadable} could not be read")
     return ERROR if unreadable else OK
 
 
-def _listing(options: argparse.Namespace) -> tuple[Listing, list[str]]:
+def _listing(options: argparse.Namespace) -> tuple[Listing, dict[str, Any]]:
     from ringtrue.engine.listing import Listing, find_tables
 
     if "://" in options.corpus:
         splits = tuple(options.split.split(","))
-        return Listing(options.part_trials, addresses=find_tables(options.corpus), splits=splits), []
-    _, judged, leaked = _corpus(options)
-    return Listing(options.part_trials, tuple(judged)), leaked
+        return Listing(options.part_trials, addresses=find_tables(options.corpus), splits=splits), {
+            "leaks": []
+        }
+    _, judged, noted = _corpus(options)
+    return Listing(options.part_trials, tuple(judged)), noted
 
 
-def _corpus(options: argparse.Namespace) -> tuple[list[Trial], list[Trial], list[str]]:
-    """Give all trials of a corpus, those of the splits that are asked for, and what these share with training."""
+def _corpus(options: argparse.Namespace) -> tuple[list[Trial], list[Trial], dict[str, Any]]:
+    """Give all trials of a corpus, those of the splits that are asked for, and what there is to note of these."""
+    from ringtrue.auditing import audit_line
     from ringtrue.data.corpora import load_corpus
     from ringtrue.data.trials import leaks
 
     splits = options.split.split(",")
     trials = load_corpus(options.corpus, say)
-    leaked = [leak for leak in leaks(trials) if leak.split(" ")[0] in splits]
-    return trials, [trial for trial in trials if trial.split in splits], leaked
+    judged = [trial for trial in trials if trial.split in splits]
+    leaked = leaks(trials, splits)
+    return trials, judged, {"leaks": leaked, "audit": audit_line(judged, leaked, say)}
 
 
-def _complain_of(leaked: list[str]) -> None:
-    for leak in leaked:
+def _tell(noted: Mapping[str, Any]) -> None:
+    if audit := noted.get("audit"):
+        say(f"audit: {audit}")
+    for leak in noted["leaks"]:
         complain(f"LEAK: {leak}; `evaluate` will refuse these scores unless forced")
 
 

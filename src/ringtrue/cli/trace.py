@@ -35,6 +35,9 @@ def add(command: Command) -> None:
     evaluate.add_argument("--seeds", type=int, default=1, help="train everything so many times (1)")
     evaluate.add_argument("--csv", type=Path, help="also write the table with all figures")
     evaluate.add_argument("--classes", type=Path, help="also write figures and calls of every class")
+    evaluate.add_argument(
+        "--fine", type=Path, help="also write figures of languages that training heard, and of others"
+    )
     evaluate.set_defaults(run=_evaluate)
 
     enroll = actions.add_parser("enroll", help="add a generator from 5 to 20 of its clips, without training")
@@ -67,8 +70,9 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
+    from ringtrue.files import write_rows
     from ringtrue.tracing.settings import load_settings
-    from ringtrue.tracing.tables import corpus_table, in_words, write_table
+    from ringtrue.tracing.tables import corpus_table, in_words
 
     if options.seeds < 1:
         complain("--seeds takes 1 or more")
@@ -76,9 +80,13 @@ def _evaluate(options: argparse.Namespace) -> int:
     table = corpus_table(load_settings(options.settings), options.attribute, say, seeds=options.seeds)
     for row in table.rows:
         print(in_words(row))
-    for path, rows in ((options.csv, table.rows), (options.classes, table.classes)):
+    for path, rows in (
+        (options.csv, table.rows),
+        (options.classes, table.classes),
+        (options.fine, table.fine),
+    ):
         if path:
-            write_table(path, rows, {})
+            write_rows(path, rows)
     return OK
 
 

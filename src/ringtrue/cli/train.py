@@ -39,6 +39,7 @@ def _train(options: argparse.Namespace) -> int:
     from ringtrue.auditing import audit_line
     from ringtrue.config import load_config
     from ringtrue.data.corpora import load_corpus
+    from ringtrue.data.trials import leaks
     from ringtrue.errors import ConfigError
     from ringtrue.experiment.plan import fill
     from ringtrue.pipeline import prepare_units, screen, train_and_export
@@ -53,7 +54,8 @@ def _train(options: argparse.Namespace) -> int:
     # Of the processes that torchrun starts, the first one speaks.
     tell = say if os.environ.get("RANK", "0") == "0" else _say_nothing
     trials = screen(load_corpus(fill(corpus, {}), tell), tell)
-    tell(audit_line([trial for trial in trials if trial.split == "train"], tell))
+    heard = [trial for trial in trials if trial.split == "train"]
+    tell(f"audit: {audit_line(heard, leaks(trials), tell)}")
     units = prepare_units(config.content, trials, tell)
     exported = train_and_export(config, trials, units, options.out or Path("runs") / config.name, tell)
     if tell is say:

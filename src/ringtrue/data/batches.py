@@ -8,17 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ringtrue.audio import SAMPLE_RATE_HZ
+from ringtrue.audio import SAMPLE_RATE_HZ, Place
 from ringtrue.data.trials import Trial
 from ringtrue.errors import CorpusError
 from ringtrue.windows import CONTENT_STRIDE, content_frames, repeat_to
 
 Load = Callable[[Trial], NDArray[np.float32]]
+"""Reads a trial's `(T,)` wave."""
+
+Cut = Callable[[Trial, Place], NDArray[np.float32]]
+"""Reads a piece of it: `load_piece` of `ringtrue.data.corpora`, which decodes no more than it must; or `pieces_of`."""
+
+Crop = tuple[NDArray[np.float32], NDArray[np.int64], int]
+"""A piece `(T,)` float32, its content units `(L,)` int64, -1 where unknown, and the frame at 50 Hz it begins with."""
+
 Transform = Callable[[NDArray[np.float32], np.random.Generator], NDArray[np.float32]]
 
 
@@ -69,7 +78,7 @@ class TrainingBatches:
 
     Args:
         trials: Training trials of both labels.
-        load: Reads a trial's `(T,)` wave.
+        cut: Reads pieces of a trial's recording.
         batch_size: B, even.
         crop_s: Length of the random crops; a shorter clip is repeated.
         seed: Seed of everything random here.
@@ -81,7 +90,7 @@ class TrainingBatches:
     """
 
     trials: Sequence[Trial]
-    load: Load
+    cut: Cut
     batch_size: int
     crop_s: float
     seed: int
@@ -156,38 +165,60 @@ class TrainingBatches:
         """Give batches `start` to `stop - 1` in order."""
         return (self[number] for number in range(start, stop))
 
-    def _crop(
-        self, trial: Trial, rng: np.random.Generator
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64], int]:
-        return crop(self.load(trial), self.crop_s, self.units.get(trial.id), rng, self.augment)
+    def _crop(self, trial: Trial, rng: np.random.Generator) -> Crop:
+        return crop(partial(self.cut, trial), self.crop_s, self.units.get(trial.id), rng, self.augment)
+
+
+def pieces_of(load: Load) -> Cut:
+    """Cut pieces out of whole waves: for those that lie decoded in memory or in a store.
+
+    Args:
+        load: Reads a trial's `(T,)` wave, or a view of it.
+
+    Returns:
+        What `TrainingBatches` takes.
+    """
+    return partial(_cut_out, load)
+
+
+def _cut_out(load: Load, trial: Trial, place: Place) -> NDArray[np.float32]:
+    samples = load(trial)
+    start, stop = place(len(samples))
+    return samples[start:stop]
 
 
 def crop(
-    samples: NDArray[np.float32],
+    cut: Callable[[Place], NDArray[np.float32]],
     crop_s: float,
     units: NDArray[np.int16] | None,
     rng: np.random.Generator,
     augment: Transform | None,
-) -> tuple[NDArray[np.float32], NDArray[np.int64], int]:
+) -> Crop:
     """Cut a random piece out of a recording, with its content units.
 
     Args:
-        samples: The recording, `(N,)`.
+        cut: Reads pieces of the recording.
         crop_s: Length of the piece; a shorter recording is repeated.
         units: Its content units, or nothing.
         rng: Source of the place, and then of the augmentation.
         augment: Applied to the piece; must keep length and alignment.
 
     Returns:
-        The piece `(T,)` float32, its units `(L,)` int64, -1 where unknown, and the frame that it begins with.
+        The piece.
     """
     length = round(crop_s * SAMPLE_RATE_HZ)
     said = np.full(content_frames(length), -1, dtype=np.int64)
-    # The last possible start is inclusive, so a clip of exactly the crop's length is fine.
-    # Crops start on the grid of the content units, so that units stay aligned with samples.
-    starts = max(0, len(samples) - length) // CONTENT_STRIDE + 1
-    start = int(rng.random() * starts)  # one draw, so that twins of unlike lengths stay in step
-    wave = repeat_to(samples[CONTENT_STRIDE * start :][:length], length)
+    draw = rng.random()  # just one, so that twins of unlike lengths stay in step
+    start = 0
+
+    def place(count: int) -> tuple[int, int]:
+        # The last possible start is inclusive, so a clip of exactly the crop's length is fine.
+        # Crops start on the grid of the content units, so that units stay aligned with samples.
+        nonlocal start
+        start = int(draw * (max(0, count - length) // CONTENT_STRIDE + 1))
+        return CONTENT_STRIDE * start, min(count, CONTENT_STRIDE * start + length)
+
+    wave = repeat_to(cut(place), length)
     if units is not None:
         known = units[start:][: len(said)]
         said[: len(known)] = known  # frames of a repeated clip stay unknown: they need not fall on the grid

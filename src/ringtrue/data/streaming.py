@@ -12,12 +12,13 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ringtrue.data.batches import Batch, Transform, crop
+from ringtrue.data.batches import Batch, Crop, Transform, crop
 from ringtrue.data.corpora import remote, sound
 from ringtrue.data.order import Shelf
 from ringtrue.data.trials import LABELS, Trial
@@ -98,23 +99,19 @@ class StreamingBatches:
         lane, turn = number % self.lanes, number // self.lanes
         half = self.batch_size // 2
         rng = np.random.default_rng([self.seed, self.rank, number])
-        sides = []
-        faults: list[str] = []
+        taken = []
         for label, shelf in enumerate(self._shelves):
             reader = self._state.reader(shelf, label, self.rank * self.lanes + lane)
-            sides.append(self._readable(reader.take(turn * half, half), rng, faults))
+            taken.append(reader.take(turn * half, half))
+        drawn = [taken[index % 2][index // 2] for index in range(self.batch_size)]
+        crops, faults = self._crops(drawn, rng)
         self._state.count(self.batch_size, faults)
-        drawn = [sides[index % 2][index // 2] for index in range(self.batch_size)]
-        crops = [
-            crop(samples, self.crop_s, self.units.get(trial.id), rng, self.augment)
-            for trial, samples in drawn
-        ]
         return Batch(
-            wave=np.stack([wave for wave, _, _ in crops]),
+            wave=np.stack([wave for _, (wave, _, _) in crops]),
             label=np.array([int(trial.is_bonafide) for trial, _ in drawn], dtype=np.int64),
-            units=np.stack([units for _, units, _ in crops]),
-            ids=tuple(trial.id for trial, _ in drawn),
-            starts=np.array([start for _, _, start in crops], dtype=np.int64),
+            units=np.stack([units for _, (_, units, _) in crops]),
+            ids=tuple(trial.id for trial, _ in crops),
+            starts=np.array([start for _, (_, _, start) in crops], dtype=np.int64),
             faults=tuple(faults),
         )
 
@@ -122,25 +119,32 @@ class StreamingBatches:
         """Give batches `start` to `stop - 1` in order."""
         return (self[number] for number in range(start, stop))
 
-    def _readable(
-        self, taken: Sequence[tuple[Trial, Source]], rng: np.random.Generator, faults: list[str]
-    ) -> list[tuple[Trial, NDArray[np.float32]]]:
-        """Decode; another clip of the batch stands in for one that cannot be, so that labels stay balanced."""
-        decoded: list[tuple[Trial, NDArray[np.float32]] | None] = []
-        for trial, source in taken:
+    def _crops(
+        self, drawn: Sequence[tuple[Trial, Source]], rng: np.random.Generator
+    ) -> tuple[list[tuple[Trial, Crop]], list[str]]:
+        """Cut; another clip of the batch stands in for one that cannot be read, so that labels stay balanced."""
+        crops: dict[int, tuple[Trial, Crop]] = {}
+        faults = {}
+        for index, (trial, source) in enumerate(drawn):
             try:
-                if isinstance(source, AudioError):
-                    raise source
-                decoded.append((trial, sound.decode(trial.audio, source)))
+                crops[index] = trial, self._crop(trial, source, rng)
             except AudioError as error:
-                faults.append(f"{trial.corpus or 'corpus'}, {trial.id}: {error}")
-                decoded.append(None)
-        readable = [clip for clip in decoded if clip is not None]
-        if not readable:
-            raise CorpusError(
-                f"no {taken[0][0].label} recording of a batch can be read; the last: {faults[-1]}"
-            )
-        return [clip or readable[int(rng.integers(len(readable)))] for clip in decoded]
+                faults[index] = f"{trial.corpus or 'corpus'}, {trial.id}: {error}"
+        for index, fault in faults.items():
+            readable = [drawn[other] for other in range(index % 2, len(drawn), 2) if other not in faults]
+            if not readable:
+                raise CorpusError(
+                    f"no {drawn[index][0].label} recording of a batch can be read; such as {fault}"
+                )
+            trial, source = readable[int(rng.integers(len(readable)))]
+            crops[index] = trial, self._crop(trial, source, rng)
+        return [crops[index] for index in range(len(drawn))], list(faults.values())
+
+    def _crop(self, trial: Trial, source: Source, rng: np.random.Generator) -> Crop:
+        if isinstance(source, AudioError):
+            raise source
+        cut = partial(sound.decode_piece, trial.audio, source)
+        return crop(cut, self.crop_s, self.units.get(trial.id), rng, self.augment)
 
 
 @dataclass(frozen=True)

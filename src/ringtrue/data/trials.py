@@ -1,4 +1,4 @@
-"""A manifest on disk -> Trials: one recording each, with everything that is known about it."""
+"""What is known of a recording: a Trial; and of many: a manifest to write, leaks to find, a name for them all."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -67,7 +67,8 @@ class Trial:
 
 
 _SHARD = re.compile(r"(?<=\.parquet)#|(?<=\.tar)#")  # parts a file from the place of a recording in it
-_COLUMNS = [field.name for field in fields(Trial)]
+COLUMNS = [field.name for field in fields(Trial)]
+"""Of a manifest, in order."""
 
 
 def write_manifest(path: str | Path, trials: Iterable[Trial]) -> None:
@@ -79,9 +80,9 @@ def write_manifest(path: str | Path, trials: Iterable[Trial]) -> None:
     """
     text = io.StringIO()
     table = csv.writer(text, delimiter="\t", lineterminator="\n")
-    table.writerow(_COLUMNS)
+    table.writerow(COLUMNS)
     for trial in trials:
-        row = [getattr(trial, name) for name in _COLUMNS]
+        row = [getattr(trial, name) for name in COLUMNS]
         row[-1] = f"{trial.duration_s:.3f}"
         table.writerow(row)
     write_text(path, text.getvalue())
@@ -90,53 +91,7 @@ def write_manifest(path: str | Path, trials: Iterable[Trial]) -> None:
 def is_manifest(path: Path) -> bool:
     """Say whether a file is a table that `write_manifest` wrote, by its header."""
     with path.open("rb") as file:
-        return file.readline().rstrip(b"\r\n") == "\t".join(_COLUMNS).encode()
-
-
-def read_manifest(path: str | Path) -> list[Trial]:
-    """Read a manifest that `write_manifest` wrote, or any TSV with at least ``audio`` and ``label``.
-
-    Args:
-        path: The manifest. Relative audio paths are resolved against its folder.
-
-    Returns:
-        The Trials, in the file's order, validated by `validate`.
-
-    Raises:
-        CorpusError: The file is missing, is not such a table, or a row is wrong; with file and line.
-    """
-    path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise CorpusError(f"no manifest at {path}: build or name a corpus first") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise CorpusError(f"{path} cannot be read as a UTF-8 table: {error}") from error
-    table = csv.DictReader(io.StringIO(text, newline=""), delimiter="\t")
-    missing = {"audio", "label"} - set(table.fieldnames or [])
-    if missing:
-        raise CorpusError(
-            f"{path} has the columns {table.fieldnames}; it lacks {sorted(missing)}. "
-            "A manifest is tab-separated with a header"
-        )
-    trials = []
-    for row in table:
-        where = f"{path}, line {table.line_num}"
-        if None in row or None in row.values():
-            raise CorpusError(f"{where}: the number of cells differs from the header's")
-        values = {name: row[name] for name in _COLUMNS if name in row and name != "duration_s"}
-        if values["label"] not in LABELS:
-            raise CorpusError(f"{where}: label {values['label']!r}; accepted: {' or '.join(LABELS)}")
-        if not values["audio"].startswith("hf://"):
-            values["audio"] = str(path.parent / values["audio"])
-        values.setdefault("id", values["audio"])
-        try:
-            duration_s = float(row.get("duration_s") or 0.0)
-        except ValueError as error:
-            raise CorpusError(f"{where}: duration_s {row['duration_s']!r} is not a number") from error
-        trials.append(Trial(**values, duration_s=duration_s))
-    validate(trials, str(path))
-    return trials
+        return file.readline().rstrip(b"\r\n") == "\t".join(COLUMNS).encode()
 
 
 def validate(trials: Sequence[Trial], name: str) -> None:
@@ -162,11 +117,12 @@ def validate(trials: Sequence[Trial], name: str) -> None:
 _NAMES = {"audio": "the file"}
 
 
-def leaks(trials: Sequence[Trial]) -> list[str]:
+def leaks(trials: Sequence[Trial], judged: Collection[str] = SPLITS) -> list[str]:
     """Find what the training side shares with the sides that judge it.
 
     Args:
         trials: The whole corpus.
+        judged: The sides that are of interest.
 
     Returns:
         One line for each pair of splits and each of speaker, source utterance, system and file that they share.
@@ -182,7 +138,7 @@ def leaks(trials: Sequence[Trial]) -> list[str]:
         ("test", "dev"),
     ):
         for field in ("speaker", "source_utterance", "system", "audio"):
-            if (split, field) == ("test_seen", "system"):
+            if split not in judged or (split, field) == ("test_seen", "system"):
                 continue
             if shared := _values(sides[split], field) & _values(sides[other], field):
                 found.append(f"{split} and {other} share {_NAMES.get(field, field)} {sorted(shared)[:5]}")
@@ -216,7 +172,7 @@ def fingerprint(trials: Sequence[Trial]) -> str:
     """
     names = []
     for trial in trials:
-        known = [getattr(trial, name) for name in _COLUMNS if name != "audio"]
+        known = [getattr(trial, name) for name in COLUMNS if name != "audio"]
         try:
             status = Path(_SHARD.split(trial.audio)[0]).stat()
             known += [status.st_size, status.st_mtime_ns]

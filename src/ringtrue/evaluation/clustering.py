@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ringtrue.evaluation.resampling import Resampling
+from ringtrue.evaluation.resampling import MANY, Resampling
 from ringtrue.evaluation.scores import Scores
 
 Clusters = tuple[tuple[str, ...], tuple[str, ...]]
@@ -59,7 +59,7 @@ def resampling_of(scores: Scores, clusters: Clusters) -> Resampling:
     numbers, begin = {}, 0
     for name in sorted({*clusters[0], *clusters[1]}):
         column = scores.column(name)
-        numbers[name] = column.numbers() + begin
+        numbers[name] = column.numbers() + np.int32(begin)
         begin += len(column.distinct())
     names = []
     for side, columns in zip((scores.is_bonafide, ~scores.is_bonafide), clusters, strict=True):
@@ -84,7 +84,8 @@ def count_note(scores: Scores, clusters: Clusters) -> str:
     ):
         counts = [f"{len(scores.column(name)[mask].distinct())} {name}s" for name in columns]
         sides.append(f"{int(mask.sum())} {label} trials" + (f" of {' x '.join(counts)}" if counts else ""))
-    return " and ".join(sides)
+    many = f"; above {MANY:,} trials draws are of merged clusters, and their thresholds quantiles"
+    return " and ".join(sides) + (many if len(scores) > MANY else "")
 
 
 def single_notes(clusters: Clusters) -> list[str]:

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from ringtrue.errors import ScoresError
 from ringtrue.evaluation.intervals import Interval, percentiles
+from ringtrue.evaluation.ladder import ladder
 from ringtrue.evaluation.quantities import Figure
-from ringtrue.evaluation.resampling import Ladder, Resampling
+from ringtrue.evaluation.resampling import Resampling
 from ringtrue.evaluation.scores import Scores
 
 Mask = NDArray[np.bool_]
@@ -131,21 +132,24 @@ def group_intervals(
     groups = divide(scores, column)
     values = group_values(scores, column, figure)
     parts = [resampling.part(groups.bonafide[name], groups.spoof[name]) for name in groups.spoof]
-    functions = [
-        figure.of_draws(
-            Ladder(scores.bonafide[groups.bonafide[name]], scores.spoof[groups.spoof[name]], part)
-        )
+    ladders = [
+        ladder(scores.bonafide[groups.bonafide[name]], scores.spoof[groups.spoof[name]], part)
         for name, part in zip(groups.spoof, parts, strict=True)
     ]
-    pooled = figure.of_draws(Ladder(scores.bonafide, scores.spoof, resampling))
+    functions = [
+        figure.prepare(trials, values[name]) for name, trials in zip(groups.spoof, ladders, strict=True)
+    ]
+    everything = ladder(scores.bonafide, scores.spoof, resampling)
+    pooled = figure.prepare(everything, values["pooled"])
     worst = np.min if figure.higher_is_better else np.max
     drawn = np.full((draws, len(values)), np.nan)
     for row, counts in zip(drawn, resampling.draw(rng, draws), strict=True):
-        for place, (of, part) in enumerate(zip(functions, parts, strict=True)):
+        for place, (of, trials, part) in enumerate(zip(functions, ladders, parts, strict=True)):
             if part.holds(counts):
-                row[place] = of(counts)
+                row[place] = of(trials.weigh(counts))
         known = row[: len(parts)][~np.isnan(row[: len(parts)])]
-        row[len(parts) :] = pooled(counts), *((known.mean(), worst(known)) if known.size else (np.nan,) * 2)
+        over = (known.mean(), worst(known)) if known.size else (np.nan, np.nan)
+        row[len(parts) :] = pooled(everything.weigh(counts)), *over
     return {
         name: percentiles(value, column_[~np.isnan(column_)], level, resampling)
         for (name, value), column_ in zip(values.items(), drawn.T, strict=True)

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ringtrue.errors import ScoresError
+from ringtrue.evaluation.ladder import ladder
 from ringtrue.evaluation.quantities import FIGURES, Figure
-from ringtrue.evaluation.resampling import Ladder, Resampling
+from ringtrue.evaluation.resampling import Resampling
 
 FEW_CLUSTERS = 10
 """Below this many clusters on a side a percentile interval is descriptive only: see `eer_interval`."""
@@ -114,12 +115,13 @@ def figure_intervals(
     Raises:
         ScoresError: As `eer_interval`.
     """
-    ladder = Ladder(bonafide, spoof, resampling)
-    functions = [figure.of_draws(ladder) for figure in figures]
-    resampled = np.array([[of(counts) for of in functions] for counts in resampling.draw(rng, draws)])
+    values = [figure.value(bonafide, spoof) for figure in figures]
+    trials = ladder(bonafide, spoof, resampling)
+    functions = [figure.prepare(trials, value) for figure, value in zip(figures, values, strict=True)]
+    weighed = (trials.weigh(counts) for counts in resampling.draw(rng, draws))
+    resampled = np.array([[of(draw) for of in functions] for draw in weighed])
     return [
-        percentiles(figure.value(bonafide, spoof), resampled[:, place], level, resampling)
-        for place, figure in enumerate(figures)
+        percentiles(value, drawn, level, resampling) for value, drawn in zip(values, resampled.T, strict=True)
     ]
 
 
@@ -177,25 +179,44 @@ def pairwise_differences(
         level: Nominal coverage in (0, 1).
 
     Returns:
-        For each pair of positions, first minus second with interval and uncorrected p-value: twice the
-        share of draws on the other side of 0, counting the figure itself as a draw, so never 0.
+        For each pair of positions, first minus second with interval and uncorrected p-value, see `two_sided`.
 
     Raises:
         ScoresError: As `eer_interval`, or the models scored different numbers of trials.
     """
-    ladders = [figure.of_draws(Ladder(*scores, resampling)) for scores in models]
-    resampled = np.array([[of(counts) for of in ladders] for counts in resampling.draw(rng, draws)])
     values = [figure.value(*scores) for scores in models]
+    sides = [ladder(*scores, resampling) for scores in models]
+    functions = [figure.prepare(trials, value) for trials, value in zip(sides, values, strict=True)]
+    resampled = np.array(
+        [
+            [of(trials.weigh(counts)) for of, trials in zip(functions, sides, strict=True)]
+            for counts in resampling.draw(rng, draws)
+        ]
+    )
     differences = {}
     for first in range(len(models)):
         for second in range(first + 1, len(models)):
             drawn = resampled[:, first] - resampled[:, second]
-            tail = min(np.count_nonzero(drawn <= 0), np.count_nonzero(drawn >= 0))
-            p_value = min(1.0, 2 * (1 + tail) / (1 + drawn.size))
             differences[first, second] = percentiles(
-                values[first] - values[second], drawn, level, resampling, p_value
+                values[first] - values[second], drawn, level, resampling, two_sided(drawn)
             )
     return differences
+
+
+def two_sided(drawn: Array) -> float:
+    """Ask how often draws of a difference as far from 0 would come if there were none.
+
+    Args:
+        drawn: The difference in each draw.
+
+    Returns:
+        Twice the share of draws on the other side of 0, counting the figure itself as a draw, so never 0.
+
+    >>> two_sided(np.array([-0.2, 0.1, 0.3, 0.4, 0.5, 0.2, 0.1]))
+    0.5
+    """
+    tail = min(np.count_nonzero(drawn <= 0), np.count_nonzero(drawn >= 0))
+    return float(min(1.0, 2 * (1 + tail) / (1 + drawn.size)))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -31,6 +31,10 @@ from ringtrue.evaluation.table import Evaluation, Table, evaluation
 from ringtrue.evaluation.tandem import VerifierRates, verifier_rates
 from ringtrue.files import sha256_file
 
+NOT_AUDITED = (
+    "not known; `ringtrue score` notes it in the scores file, `ringtrue corpus audit` says it of a corpus"
+)
+
 
 @dataclass(frozen=True)
 class Question:
@@ -209,6 +213,8 @@ def read_models(question: Question, say: Callable[[str], None], by: Sequence[str
 def _read(question: Question, by: Sequence[str], say: Callable[[str], None]) -> tuple[Evaluation, list[str]]:
     """Read and line up the scores; the notes mark what was found and overridden."""
     models = read_models(question, say, by)
+    for name, scores in models.items():
+        say(f"{name}: audit: {scores.metadata.get('audit', NOT_AUDITED)}")
     notes = [note for scores in models.values() for note in scores.metadata.get("findings", ())]
     floor = read_scores(question.floor) if question.floor else None
     return evaluation(models, floor), notes

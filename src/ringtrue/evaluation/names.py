@@ -124,12 +124,12 @@ class Names:
         used = self._texts if self._codes is None else self._texts[self._used()]
         return [text.decode(*_ENCODING) for text in np.unique(used).tolist()]
 
-    def numbers(self) -> NDArray[np.int64]:
+    def numbers(self) -> NDArray[np.int32]:
         """Number the rows by the place of their text in `distinct`."""
         if self._codes is None:
-            return np.asarray(np.unique(self._texts, return_inverse=True)[1], dtype=np.int64)
+            return np.asarray(np.unique(self._texts, return_inverse=True)[1], dtype=np.int32)
         used = self._used()
-        place = np.zeros(self._texts.size, dtype=np.int64)
+        place = np.zeros(self._texts.size, dtype=np.int32)
         place[used[np.argsort(self._texts[used])]] = np.arange(used.size)
         return np.asarray(place[self._codes])
 

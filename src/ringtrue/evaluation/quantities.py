@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ringtrue.evaluation import hull, metrics
+from ringtrue.evaluation.ladder import Draw, Ladder
 from ringtrue.evaluation.metrics import ASVSPOOF5_COSTS
-from ringtrue.evaluation.resampling import Counts, Ladder
 
-OfDraw = Callable[[Counts], float]
+OfDraw = Callable[[Draw], float]
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,26 @@ class Figure:
     value: Callable[[ArrayLike, ArrayLike], float]
     of_draws: Callable[[Ladder], OfDraw]
 
+    def prepare(self, ladder: Ladder, value: float) -> OfDraw:
+        """Make the figure a function of draws that is exact of all trials.
+
+        Args:
+            ladder: The trials.
+            value: The figure of all of them; how far a coarse ladder is off there is taken off every draw.
+
+        Returns:
+            The function.
+        """
+        of = self.of_draws(ladder)
+        if ladder.is_exact:
+            return of
+        rounding = value - of(ladder.whole())
+        return lambda draw: of(draw) + rounding
+
 
 def _auc_of_draws(ladder: Ladder) -> OfDraw:
-    def auc(counts: Counts) -> float:
-        bonafide, spoof = ladder.steps(counts)
+    def auc(draw: Draw) -> float:
+        bonafide, spoof = draw.steps
         below = np.cumsum(spoof)
         return int(bonafide @ (2 * below - spoof)) / (2 * int(bonafide.sum()) * int(below[-1]))
 
@@ -57,8 +73,8 @@ def weighted_cost_of_draws(reject: float, accept: float, base: float = 0.0) -> C
     """
 
     def of_draws(ladder: Ladder) -> OfDraw:
-        def least(counts: Counts) -> float:
-            bonafide, spoof = ladder.steps(counts)
+        def least(draw: Draw) -> float:
+            bonafide, spoof = draw.steps
             frr, far = np.cumsum(bonafide) / bonafide.sum(), 1 - np.cumsum(spoof) / spoof.sum()
             return base + min(accept, float(np.min(reject * frr + accept * far)))
 
@@ -73,17 +89,17 @@ def _act_dcf_of_draws(ladder: Ladder) -> OfDraw:
     means = ladder.means(
         lambda bonafide, spoof: (reject * (bonafide < threshold), accept * (spoof >= threshold))
     )
-    return lambda counts: float(means(counts).sum())
+    return lambda draw: float(means(draw).sum())
 
 
 def _cllr_of_draws(ladder: Ladder) -> OfDraw:
     means = ladder.means(lambda bonafide, spoof: (np.logaddexp(0.0, -bonafide), np.logaddexp(0.0, spoof)))
-    return lambda counts: float(means(counts).sum()) / 2 / math.log(2.0)
+    return lambda draw: float(means(draw).sum()) / 2 / math.log(2.0)
 
 
 def _min_cllr_of_draws(ladder: Ladder) -> OfDraw:
-    def min_cllr(counts: Counts) -> float:
-        bonafide, spoof = (np.append(0, np.cumsum(side)) for side in ladder.steps(counts))
+    def min_cllr(draw: Draw) -> float:
+        bonafide, spoof = (np.append(0, np.cumsum(side)) for side in draw.steps)
         kept = hull.hull_points(spoof, bonafide)
         return hull.cllr_of_blocks(np.diff(bonafide[kept]), np.diff(spoof[kept]))
 
@@ -91,7 +107,7 @@ def _min_cllr_of_draws(ladder: Ladder) -> OfDraw:
 
 
 FIGURES: Mapping[str, Figure] = {
-    "eer": Figure("EER %", True, False, metrics.eer, lambda ladder: ladder.eer),
+    "eer": Figure("EER %", True, False, metrics.eer, lambda ladder: lambda draw: draw.eer),
     "auc": Figure("AUC %", True, True, metrics.auc, _auc_of_draws),
     "min_dcf": Figure(
         "minDCF", False, False, metrics.min_dcf, weighted_cost_of_draws(*ASVSPOOF5_COSTS.weights)
@@ -115,7 +131,7 @@ def hter_figure(threshold: float) -> Figure:
 
     def of_draws(ladder: Ladder) -> OfDraw:
         means = ladder.means(lambda bonafide, spoof: (bonafide < threshold, spoof >= threshold))
-        return lambda counts: float(means(counts).sum()) / 2
+        return lambda draw: float(means(draw).sum()) / 2
 
     return Figure(
         f"HTER % at {threshold:g}", True, False, lambda b, s: metrics.hter(b, s, threshold), of_draws
@@ -133,8 +149,8 @@ def frr_figure(far: float) -> Figure:
     """
 
     def of_draws(ladder: Ladder) -> OfDraw:
-        def frr(counts: Counts) -> float:
-            bonafide, spoof = (np.cumsum(side) for side in ladder.steps(counts))
+        def frr(draw: Draw) -> float:
+            bonafide, spoof = (np.cumsum(side) for side in draw.steps)
             accepted = (spoof[-1] - np.append(0, spoof)) / spoof[-1]  # rounded as `frr_at_far` does
             return float(np.append(0, bonafide)[np.argmax(accepted <= far)] / bonafide[-1])
 

@@ -1,4 +1,4 @@
-"""Trials and the clusters they come from -> random draws of clusters, and figures of a draw without sorting anew.
+"""Trials and the clusters they come from -> random draws of whole clusters.
 
 Trials of one speaker, or of one generator, resemble each other: ten thousand clips of ten speakers carry far
 less than ten thousand clips' worth of evidence about speakers in general. Resampling single trials ignores
@@ -8,7 +8,7 @@ that and gives intervals that are much too narrow; resampling whole clusters doe
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -18,9 +18,12 @@ from ringtrue.errors import ScoresError
 from ringtrue.evaluation.metrics import as_scores
 
 Counts = NDArray[np.int64]
-Array = NDArray[np.float64]
+Numbers = NDArray[np.int32]
+"""Numbers of clusters or cells, of which there are fewer than 2^31."""
+MANY = 1_000_000
+"""Above so many trials a draw costs too much trial by trial: clusters are merged, and `ladder.CoarseLadder` is used."""
 
-_BLOCK = 1024  # trials summed at once while searching for the equal error point
+_GROUPS = 1024, 256  # clusters that are kept apart among `MANY` trials, in one way and in each of several
 _TRIES = 1000  # draws in a row that may lose a class before the clusters are called too few
 
 
@@ -64,7 +67,7 @@ class Resampling:
         )
         ways = max(len(side) for side in sides)
         namesakes = bonafide_clusters is not None and spoof_clusters is not None
-        codes = np.full((sum(sizes), ways), -1, dtype=np.int64)
+        codes = np.full((sum(sizes), ways), -1, dtype=np.int32)
         self._strata: list[list[Counts]] = []
         fewest = [max(sizes), max(sizes)]
         for way in range(ways):
@@ -78,14 +81,18 @@ class Resampling:
                 if columns[side].size:
                     fewest[side] = min(fewest[side], int(on[side].sum()))
             strata = [np.flatnonzero((on[0] == a) & (on[1] == b)) for a, b in ((1, 1), (1, 0), (0, 1))]
-            self._strata.append([members for members in strata if members.size])
+            strata = [members for members in strata if members.size]
+            if sum(sizes) > MANY:
+                strata, groups = _merge(strata, _GROUPS[ways > 1])
+                known = codes[:, way] >= 0
+                codes[known, way] = groups[codes[known, way]]
+            self._strata.append(strata)
         if ways == 1:
             cells, self._codes = codes[:, 0], None
             self.size = 1 + int(cells.max())
         else:
-            self._codes, cells = np.unique(codes, axis=0, return_inverse=True)
-            cells = cells.reshape(-1)
-            self.size = len(self._codes)
+            cells, firsts = _number_rows(codes)
+            self._codes, self.size = codes[firsts], len(firsts)
         self.bonafide, self.spoof = cells[: sizes[0]], cells[sizes[0] :]
         self.clusters = fewest[0], fewest[1]
         self._trials = [np.bincount(side, minlength=self.size) for side in (self.bonafide, self.spoof)]
@@ -147,100 +154,10 @@ class Resampling:
         return weights
 
 
-class Ladder:
-    """One model's trials sorted once, so that figures of any draw need no sorting.
-
-    Drawing a cluster twice is giving its trials weight 2. With ``B`` of ``B_all`` the weight of the bona fide
-    trials at or below a threshold, and ``S`` of ``S_all`` the same for spoof, ``frr - far`` is ``B / B_all +
-    S / S_all - 1``. It crosses 0 where ``B * S_all + S * B_all`` reaches ``B_all * S_all``: exact integers.
-    The search sums blocks of trials first, from how many each cell has in them, and then looks into one
-    block only.
-
-    Args:
-        bonafide: Scores of bona fide trials.
-        spoof: Scores of spoof trials.
-        resampling: Their clusters.
-    """
-
-    def __init__(self, bonafide: ArrayLike, spoof: ArrayLike, resampling: Resampling) -> None:
-        bonafide, spoof = as_scores(bonafide, "bona fide"), as_scores(spoof, "spoof")
-        if (bonafide.size, spoof.size) != (resampling.bonafide.size, resampling.spoof.size):
-            raise ScoresError("two models must have scored the same trials, in the same order")
-        self._scores, self._resampling = (bonafide, spoof), resampling
-        scores = np.concatenate([bonafide, spoof])
-        order = np.argsort(scores, kind="stable")
-        scores = scores[order]
-        self._is_bonafide = order < bonafide.size
-        # Even codes are bona fide, odd ones spoof: one look-up gives a trial's weight for its own class.
-        codes = np.concatenate([2 * resampling.bonafide, 2 * resampling.spoof + 1])[order]
-        self._codes = codes.astype(np.int32)
-        self._bonafide_clusters = codes[self._is_bonafide] // 2
-        self._bonafide_below = np.append(0, np.cumsum(self._is_bonafide))
-        self._sizes = np.bincount(codes, minlength=2 * resampling.size)
-        inside_block = np.arange(codes.size) // _BLOCK * self._sizes.size + codes
-        parts, self._part_trials = np.unique(inside_block, return_counts=True)
-        self._part_codes = parts % self._sizes.size
-        self._block_starts = np.flatnonzero(np.diff(parts // self._sizes.size, prepend=-1))
-        # A threshold takes all equal scores or none: for each trial, where its ties begin and end.
-        self._firsts = np.flatnonzero(np.append(True, scores[1:] != scores[:-1]))
-        ties = np.diff(np.append(self._firsts, scores.size))
-        self._tie_begin = np.repeat(self._firsts, ties)
-        self._tie_end = np.repeat(self._firsts + ties, ties)
-
-    def eer(self, counts: Counts) -> float:
-        """Compute the EER with trial weights given by their cells' counts."""
-        bonafide_all, spoof_all = int(counts @ self._sizes[0::2]), int(counts @ self._sizes[1::2])
-        steps = np.stack([counts * spoof_all, counts * bonafide_all], axis=1).ravel()
-        parts = steps[self._part_codes] * self._part_trials
-        blocks = np.append(0, np.cumsum(np.add.reduceat(parts, self._block_starts)))
-        goal = bonafide_all * spoof_all
-
-        def total(trials: int) -> int:
-            block = trials // _BLOCK
-            return int(blocks[block] + steps[self._codes[block * _BLOCK : trials]].sum())
-
-        begin = _BLOCK * (int(np.searchsorted(blocks, goal)) - 1)
-        inside = total(begin) + np.cumsum(steps[self._codes[begin : begin + _BLOCK]])
-        crossing = begin + int(np.searchsorted(inside, goal))
-        before, after = int(self._tie_begin[crossing]), int(self._tie_end[crossing])
-        point = before if goal - total(before) <= total(after) - goal else after
-        bonafide_below = int(counts[self._bonafide_clusters[: self._bonafide_below[point]]].sum())
-        frr = bonafide_below / bonafide_all
-        gap = (total(point) - goal) / goal
-        return frr - gap / 2  # the mean of frr and far
-
-    def steps(self, counts: Counts) -> tuple[Counts, Counts]:
-        """Weigh each distinct score: how much bona fide and how much spoof of the draw has it, rising."""
-        weights = counts[self._codes >> 1]
-        return (
-            np.add.reduceat(np.where(self._is_bonafide, weights, 0), self._firsts),
-            np.add.reduceat(np.where(self._is_bonafide, 0, weights), self._firsts),
-        )
-
-    def means(
-        self, losses: Callable[[Array, Array], tuple[NDArray[Any], NDArray[Any]]]
-    ) -> Callable[[Counts], Array]:
-        """Prepare the mean loss of each class as a function of a draw: two short dot products a draw.
-
-        Args:
-            losses: Gives the loss of each bona fide and of each spoof trial from their scores.
-
-        Returns:
-            A function of a draw's counts that returns ``(bona fide mean, spoof mean)``.
-        """
-        cells = (self._resampling.bonafide, self._resampling.spoof)
-        sums = [
-            np.bincount(cell, weights=loss, minlength=self._resampling.size)
-            for cell, loss in zip(cells, losses(*self._scores), strict=True)
-        ]
-        trials = self._sizes[0::2], self._sizes[1::2]
-        return lambda counts: np.array([counts @ sums[i] / (counts @ trials[i]) for i in (0, 1)])
-
-
 def _ways(clusters: ArrayLike | None, trials: int, name: str) -> list[NDArray[Any]]:
     """Give one side's cluster names, a column for each way."""
     if clusters is None:
-        return [np.arange(trials)]
+        return [np.arange(trials, dtype=np.int32)]
     names = np.asarray(clusters)
     names = names[:, None] if names.ndim == 1 else names
     if names.ndim != 2 or len(names) != trials or not names.shape[1]:
@@ -248,13 +165,45 @@ def _ways(clusters: ArrayLike | None, trials: int, name: str) -> list[NDArray[An
     return list(names.T)
 
 
-def _number(bonafide: NDArray[Any], spoof: NDArray[Any], namesakes: bool) -> tuple[Counts, Counts]:
+def _number(bonafide: NDArray[Any], spoof: NDArray[Any], namesakes: bool) -> tuple[Numbers, Numbers]:
     """Number the clusters of one way from 0; trials of their own are nobody's namesakes."""
     if namesakes and bonafide.size and spoof.size:
-        both = np.unique(np.concatenate([bonafide, spoof]), return_inverse=True)[1]
+        both = _number_names(np.concatenate([bonafide, spoof]))
         return both[: bonafide.size], both[bonafide.size :]
-    first, second = (
-        np.unique(names, return_inverse=True)[1] if names.size else np.empty(0, dtype=np.int64)
-        for names in (bonafide, spoof)
-    )
-    return first, second + 1 + first.max(initial=-1)
+    first, second = (_number_names(names) for names in (bonafide, spoof))
+    return first, second + np.int32(1 + first.max(initial=-1))
+
+
+def _number_names(names: NDArray[Any]) -> Numbers:
+    """Number distinct names in their order, from 0; small whole numbers are not sorted for it."""
+    if not names.size:
+        return np.empty(0, dtype=np.int32)
+    if names.dtype.kind == "i" and names.min() >= 0 and names.max() <= 4 * names.size:
+        places = np.zeros(1 + int(names.max()), dtype=bool)
+        places[names] = True
+        numbers: Numbers = (np.cumsum(places, dtype=np.int32) - 1)[names]
+        return numbers
+    return np.unique(names, return_inverse=True)[1].astype(np.int32)
+
+
+def _merge(strata: list[Counts], most: int) -> tuple[list[Counts], Counts]:
+    """Merge clusters at random into groups of as many: the groups of each stratum, and the group of each cluster."""
+    rng = np.random.default_rng(0)  # which clusters are merged must not depend on the draws
+    groups = np.zeros(1 + max(int(members.max()) for members in strata), dtype=np.int64)
+    merged, begin = [], 0
+    for members in strata:
+        here = min(most, members.size)
+        groups[rng.permutation(members)] = begin + np.arange(members.size) % here
+        merged.append(np.arange(begin, begin + here))
+        begin += here
+    return merged, groups
+
+
+def _number_rows(codes: Numbers) -> tuple[Numbers, Counts]:
+    """Number the distinct rows of whole numbers from -1 up: the number of each row, and a row of each number."""
+    numbers = codes[:, 0] + np.int32(1)
+    for column in codes.T[1:]:
+        numbers = _number_names(numbers * np.int64(2 + int(column.max())) + column + 1)
+    firsts = np.empty(1 + int(numbers.max()), dtype=np.int64)
+    firsts[numbers] = np.arange(numbers.size)
+    return numbers, firsts

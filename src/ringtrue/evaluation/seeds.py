@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from ringtrue.errors import ScoresError
 from ringtrue.evaluation.clustering import Clusters, resampling_of
-from ringtrue.evaluation.intervals import FEW_CLUSTERS, Interval, percentiles
+from ringtrue.evaluation.intervals import FEW_CLUSTERS, Interval, percentiles, two_sided
+from ringtrue.evaluation.ladder import ladder
 from ringtrue.evaluation.quantities import Figure
-from ringtrue.evaluation.resampling import Ladder, Resampling
+from ringtrue.evaluation.resampling import Resampling
 from ringtrue.evaluation.scores import Scores
 
 Array = NDArray[np.float64]
@@ -58,10 +59,7 @@ class Drawn:
         sums = [sum(w * self.values[key][seed] for key, w in weights.items()) for seed in seeds]
         sums_drawn = [sum((w * self.draws[key][seed] for key, w in weights.items()), 0.0) for seed in seeds]
         drawn: Array = np.mean(np.array(sums_drawn), axis=0)
-        p_value = None
-        if sum(weights.values()) == 0:
-            tail = min(np.count_nonzero(drawn <= 0), np.count_nonzero(drawn >= 0))
-            p_value = min(1.0, 2 * (1 + tail) / (1 + drawn.size))
+        p_value = two_sided(drawn) if sum(weights.values()) == 0 else None
         interval = percentiles(math.fsum(sums) / len(sums), drawn, level, self.resampling, p_value)
         return replace(interval, deviation=_deviation(sums))
 
@@ -107,10 +105,13 @@ def draw_figure(
         for number, scores in seeds.items():
             # One run at a time is sorted; the generator begins anew, so that all have the same draws.
             aligned = scores.align(first.trials)
-            of = figure.of_draws(Ladder(aligned.bonafide, aligned.spoof, resampling))
+            value = values[key][number] = figure.value(aligned.bonafide, aligned.spoof)
+            trials = ladder(aligned.bonafide, aligned.spoof, resampling)
+            of = figure.prepare(trials, value)
             rng = np.random.default_rng(seed)
-            drawn[key][number] = np.array([of(counts) for counts in resampling.draw(rng, draws)])
-            values[key][number] = figure.value(aligned.bonafide, aligned.spoof)
+            drawn[key][number] = np.array(
+                [of(trials.weigh(counts)) for counts in resampling.draw(rng, draws)]
+            )
     return Drawn(values, drawn, resampling)
 
 

@@ -6,7 +6,6 @@ the process, so that a killed one leaves its run to the next.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import multiprocessing
 import os
@@ -21,11 +20,11 @@ from ringtrue.data.trials import Trial, leaks
 from ringtrue.errors import ConfigError, CorpusError, RingtrueError
 from ringtrue.evaluation.scores import Scores, read_scores
 from ringtrue.experiment.plan import Experiment, Run, fill
-from ringtrue.files import sha256_file, stable_int, write_json, write_text
+from ringtrue.files import locked, sha256_file, stable_int, write_json, write_text
 from ringtrue.pipeline import content_blind_scores, prepare_units, score_split, screen, train_and_export
 
 Say = Callable[[str], None]
-_DONE, _FAILED, _LOCK = "done.json", "failed.json", ".lock"
+_DONE, _FAILED = "done.json", "failed.json"
 _HYPOTHESES = "hypotheses.json"
 PROBED = "probe_content_above_majority"
 """Share of frames that the best fresh probe names right beyond the commonest unit's: `ringtrue probe` on a run."""
@@ -221,7 +220,7 @@ def floor_scores(
         for test, chosen in experiment.tests.items():
             path = out / "floor" / corpus / f"{test}.tsv"
             try:
-                with _locked(path.parent):
+                with locked(path.parent):
                     floors[corpus, test] = content_blind_scores(
                         desk.trials(corpus), desk.judged(corpus, test), path, say, chosen.trim
                     )
@@ -250,7 +249,7 @@ def _work(
         for run in runs:
             if is_settled(run, experiment):
                 continue
-            with _locked(run.folder, wait=patient) as is_ours:
+            with locked(run.folder, wait=patient) as is_ours:
                 if is_ours and not is_settled(run, experiment):
                     _try(run, _perform, desk)
 
@@ -264,7 +263,7 @@ def _perform(run: Run, desk: Desk) -> None:
 
     trials = desk.trials(run.corpus)
     units = prepare_units(run.config.content, trials, say)
-    detector = Detector(train_and_export(run.config, trials, units, run.folder, say))
+    detector = Detector(train_and_export(run.config, trials, units, run.folder, say, measured=False))
     for test, chosen in desk.experiment.tests.items():
         judged = desk.judged(run.corpus, test)
         score_split(detector, judged, scores_path(run, test), say, trim=chosen.trim)
@@ -309,19 +308,6 @@ def _fail(run: Run, reason: str, say: Say) -> None:
     reason = " ".join(reason.split())
     write_json(run.folder / _FAILED, {"error": reason})
     say(f"{run}: FAILED: {reason}")
-
-
-@contextmanager
-def _locked(folder: Path, wait: bool = True) -> Iterator[bool]:
-    """Hold a folder's lock, or say that another process does."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / _LOCK, "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            yield False
-            return
-        yield True
 
 
 @contextmanager

@@ -74,11 +74,12 @@ class Evidence:
         if whole == 0:
             return
         frames = held[:whole].reshape(-1, _FRAME)
-        magnitudes = np.abs(frames)
-        self._peaks.append(magnitudes.max(axis=1))
-        self._full += int(np.count_nonzero(magnitudes >= _FULL))
-        level = np.einsum("lt,lt->l", frames, frames, dtype=np.float64) / _FRAME
-        self._levels.append((10 * np.log10(level + 1e-12)).astype(np.float32))
+        peaks = np.maximum(frames.max(axis=1), -frames.min(axis=1))
+        self._peaks.append(peaks)
+        if peaks.max() >= _FULL:
+            self._full += int(np.count_nonzero(np.abs(frames) >= _FULL))
+        level = np.einsum("lt,lt->l", frames, frames) / np.float32(_FRAME)
+        self._levels.append(10 * np.log10(level + np.float32(1e-12)))
         spectrum = np.fft.rfft(frames * self._window)
         power = np.square(spectrum.real) + np.square(spectrum.imag)
         self._spectrum += power.sum(axis=0)
@@ -127,7 +128,8 @@ class Evidence:
         peaks = np.concatenate(self._peaks)
         count = min(_ENVELOPE_POINTS, len(peaks))
         starts = np.arange(count) * len(peaks) // count
-        return tuple(round(float(peak), 3) for peak in np.maximum.reduceat(peaks, starts))
+        outline = np.maximum.reduceat(peaks, starts).astype(np.float64)
+        return tuple(outline.round(3).tolist())
 
 
 @dataclass(frozen=True)

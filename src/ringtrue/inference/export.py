@@ -23,7 +23,7 @@ from ringtrue.models import checkpoint
 from ringtrue.windows import HOP, WINDOW
 
 TOLERANCE = 1e-4  # largest difference of a logit from what torch computes in double precision
-_ROUNDING = TOLERANCE / 4  # where torch's own single precision is further off than this, so may the graph be
+_ROUNDING = TOLERANCE / 10  # where torch's own single precision is further off than this, so may the graph be
 PREPROCESSING = {
     "input": "wave: float32 (B, T), mono, full scale 1",
     "sample_rate_hz": SAMPLE_RATE_HZ,

@@ -191,6 +191,6 @@ def _read(path: Path) -> tuple[dict[str, NDArray[np.float32]], dict[str, str]]:
             start, stop = entry["data_offsets"]
             data = content[8 + length + start : 8 + length + stop]
             tensors[name] = np.frombuffer(data, dtype="<f4").reshape(entry["shape"])
-    except (OSError, struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, struct.error, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{path} is damaged: {error}; delete it and enroll again") from error
     return tensors, metadata

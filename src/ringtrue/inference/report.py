@@ -9,7 +9,7 @@ from importlib.resources import files
 from string import Template
 
 from ringtrue.inference.batch import Outcome
-from ringtrue.inference.source import in_words
+from ringtrue.inference.source import in_words, neighbours_in_words
 from ringtrue.inference.verdict import Verdict
 
 MOST_IN_DETAIL = 200  # recordings with a picture of their own; a table lists all of them
@@ -132,7 +132,10 @@ def _detail(place: int, verdict: Verdict) -> str:
         ("decided at", _operating_point(verdict)),
     ]
     if verdict.source:
-        facts.insert(0, ("source", in_words(verdict.source)))
+        facts[:0] = [
+            ("source", in_words(verdict.source)),
+            ("nearest known systems", "; ".join(neighbours_in_words(verdict.source))),
+        ]
     lines = "".join(f"<dt>{name}</dt><dd>{escape(str(value))}</dd>" for name, value in facts)
     warnings = "".join(f"<li>{escape(warning)}</li>" for warning in verdict.warnings)
     return (

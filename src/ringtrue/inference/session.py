@@ -77,7 +77,7 @@ def read_card(session: Any, path: Path) -> dict[str, Any]:
     try:
         card: dict[str, Any] = json.loads(text)
         version, labels = card["format"], card["labels"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(f"{path}: its card is damaged: {error}") from error
     if version != FORMAT:
         raise CheckpointError(

@@ -19,6 +19,7 @@ from ringtrue.errors import CheckpointError
 from ringtrue.files import cache_dir, sha256_file
 from ringtrue.inference.prototypes import Enrolled, Prototype, nearest
 from ringtrue.inference.session import open_session
+from ringtrue.inference.speech import quantiles
 from ringtrue.windows import WINDOW, repeat_to
 
 CARD_KEY = "ringtrue-tracer"  # of the file's metadata: the card, as JSON
@@ -88,7 +89,7 @@ def prepare(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     whole = len(samples) // _FRAME * _FRAME
     frames = samples[:whole].reshape(-1, _FRAME).astype(np.float64)
     levels = 10 * np.log10(np.square(frames).mean(axis=1) + 1e-12)
-    loud = np.quantile(levels, 0.95) if len(levels) else _SILENCE_DB
+    loud = quantiles(levels, 0.95)[0] if len(levels) else _SILENCE_DB
     heard = np.flatnonzero(levels > max(_SILENCE_DB, loud - _RANGE_DB))
     if len(heard):
         samples = samples[heard[0] * _FRAME : (heard[-1] + 1) * _FRAME]
@@ -220,19 +221,31 @@ def in_words(source: Mapping[str, Any]) -> str:
     Returns:
         A phrase.
     """
-    near = source["nearest"][0]
     if not source["is_known"]:
-        return (
-            f"{UNKNOWN}; the nearest known system is {near['name']}, and {near['percentile']:.0f} % of known clips lie "
-            "nearer to their own"
-        )
-    if near["is_enrolled"]:
+        return f"{UNKNOWN}: it lies too far from every system that the tracer knows"
+    if source["nearest"][0]["is_enrolled"]:
         return f"{source['system']}, enrolled (acoustic model {source['acoustic_model']}, vocoder {source['vocoder']})"
     chances = source["probabilities"]
     return ", ".join(
         f"{attribute.replace('_', ' ')} {source[attribute]} ({chances[attribute]:.2f})"
         for attribute in NAMED[::-1]
     )
+
+
+def neighbours_in_words(source: Mapping[str, Any]) -> list[str]:
+    """Say which known systems lie nearest, for a person to compare with; nearest first.
+
+    Args:
+        source: `SourceTrace` as plain values.
+
+    Returns:
+        A phrase each: the system, its training clip that lies nearest, and how usual that distance is.
+    """
+    return [
+        f"{one['name']}{' as in ' + one['exemplar'] if one['exemplar'] else ''}: {one['percentile']:.0f} % of known "
+        "clips lie nearer to their own"
+        for one in source["nearest"]
+    ]
 
 
 def installed_tracer() -> Path:
@@ -247,7 +260,7 @@ def _read_card(session: Any, path: Path) -> dict[str, Any]:
     try:
         card: dict[str, Any] = json.loads(text)
         version = card["format"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(f"{path}: its card is damaged: {error}") from error
     if version != FORMAT:
         raise CheckpointError(

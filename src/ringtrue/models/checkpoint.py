@@ -72,7 +72,11 @@ def load(path: str | Path) -> tuple[nn.Module, ModelCard]:
     weights, metadata = load_tensors(path)
     if "ringtrue" not in metadata:
         raise CheckpointError(f"{path} holds weights but no ringtrue card: it was not written by ringtrue")
-    card = _card_from(json.loads(metadata["ringtrue"]), path)
+    try:
+        header = dict(json.loads(metadata["ringtrue"]))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise CheckpointError(f"{path}: its card is damaged: {error}") from error
+    card = _card_from(header, path)
     model = create(card.architecture, **card.arguments)
     try:
         model.load_state_dict(weights)
@@ -88,8 +92,8 @@ def _card_from(header: dict[str, Any], path: str | Path) -> ModelCard:
         raise CheckpointError(
             f"{path} has format {version!r}; this version of ringtrue reads format {FORMAT}"
         )
-    header["labels"] = tuple(header["labels"])
     try:
+        header["labels"] = tuple(header["labels"])
         return ModelCard(**header)
-    except TypeError as error:
+    except (TypeError, KeyError) as error:
         raise CheckpointError(f"{path}: its card is not one of format {FORMAT}: {error}") from error

@@ -11,6 +11,9 @@ from ringtrue.errors import CheckpointError, require
 from ringtrue.models.frontend import FrontEnd
 from ringtrue.models.whisper import WhisperEncoder
 
+_REFUSALS = ("gated repo", "401 client error", "403 client error")
+"""What an answer of the hub holds if a model may not be had; a folder may be named anything else."""
+
 
 class SelfSupervised(FrontEnd):
     """wav2vec 2.0, HuBERT, WavLM, XLS-R and their kin.
@@ -97,7 +100,7 @@ def _load(transformers: Any, name: str) -> Any:
         return transformers.AutoModel.from_pretrained(name, use_safetensors=True)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0]
-        if any(sign in str(error).lower() for sign in ("gated", "401", "403", "restricted")):
+        if any(sign in str(error).lower() for sign in _REFUSALS):
             raise CheckpointError(
                 f"the front end {name!r} is gated: accept its terms on its hub page, then set HF_TOKEN to a token of "
                 f"that account ({reason})"

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
-import mimetypes
 from collections.abc import AsyncIterator
-from importlib.resources import files
-from pathlib import PurePosixPath
 from typing import Annotated, Any
 
 from fastapi import (
@@ -26,11 +22,13 @@ from fastapi import (
 )
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.responses import FileResponse
 from starlette.websockets import WebSocket
 
 from ringtrue import __version__
 from ringtrue.errors import RingtrueError
 from ringtrue.inference.batch import Setup
+from ringtrue.serve.assets import FOR_EVER, browser_runtime, page_routes
 from ringtrue.serve.crew import Busy, Crew, WorkerLost
 from ringtrue.serve.guard import Guard, problem
 from ringtrue.serve.jobs import Jobs
@@ -121,7 +119,7 @@ def make_app(settings: ServeSettings) -> FastAPI:
     app.add_exception_handler(StarletteHTTPException, _refused)
     app.include_router(_api(service))
     app.include_router(_operations(service))
-    app.include_router(_page())
+    app.include_router(page_routes())
     app.add_middleware(Guard, settings=settings, observe=service.meters.observe)
     return app
 
@@ -176,7 +174,16 @@ def _api(service: Service) -> APIRouter:
     async def models() -> dict[str, Any]:
         """Say what judges, how it was calibrated, and what is accepted."""
         limits = {name: getattr(service.settings, name) for name in Limits.model_fields}
-        return {"models": [service.model], "limits": limits, "ringtrue": __version__}
+        return {
+            "models": [service.model], "limits": limits, "ringtrue": __version__, "browser": browser_runtime(),
+        }  # fmt: skip
+
+    @routes.get("/models/{sha256}", response_class=FileResponse, responses={404: {"model": Problem}})
+    async def model(sha256: Annotated[str, Path(pattern="^[0-9a-f]{64}$")]) -> Response:
+        """Give the model itself, an ONNX file, to a page that judges in the browser."""
+        if sha256 != service.model["sha256"]:
+            raise HTTPException(404, "this service judges with another model; /v1/models says which")
+        return FileResponse(service.settings.model, media_type="application/octet-stream", headers=FOR_EVER)
 
     @routes.websocket("/stream")
     async def stream(socket: WebSocket) -> None:
@@ -207,29 +214,6 @@ def _operations(service: Service) -> APIRouter:
         return Response(service.meters.exposition(), media_type="text/plain; version=0.0.4")
 
     return routes
-
-
-def _page() -> APIRouter:
-    """Serve the page out of memory: no path from a client reaches the file system."""
-    routes = APIRouter(include_in_schema=False)
-    for asset in sorted((files("ringtrue.serve") / "page").iterdir(), key=lambda one: one.name):
-        content = asset.read_bytes()
-        path = "/" if asset.name == "index.html" else f"/page/{asset.name}"
-        kind = mimetypes.guess_type(PurePosixPath(asset.name))[0] or "application/octet-stream"
-        routes.add_api_route(path, _asset(content, kind), methods=["GET"], name=asset.name)
-    return routes
-
-
-def _asset(content: bytes, kind: str) -> Any:
-    tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
-
-    async def asset(request: Request) -> Response:
-        headers = {"ETag": tag, "Cache-Control": "no-cache"}
-        if request.headers.get("if-none-match") == tag:
-            return Response(status_code=304, headers=headers)
-        return Response(content, media_type=kind, headers=headers)
-
-    return asset
 
 
 def descriptor(upload: UploadFile) -> int:

@@ -78,8 +78,11 @@ class ModelV1(BaseModel):
     name: str
     sha256: str
     bytes: int
-    calibration: dict[str, Any]
+    calibration: dict[str, Any] = Field(description="the operating point, as in a verdict")
     trained_on: dict[str, Any]
+    reference: dict[str, Any] = Field(
+        {}, description="how measurements are spread among real speech; may be empty"
+    )
 
 
 class Limits(Exact):
@@ -91,12 +94,20 @@ class Limits(Exact):
     max_live_s: float
 
 
+class BrowserV1(Exact):
+    """What a browser loads, once, to judge by itself."""
+
+    version: str
+    bytes: int
+
+
 class ModelsV1(Exact):
     """What judges, and what it accepts."""
 
     models: list[ModelV1]
     limits: Limits
     ringtrue: str
+    browser: BrowserV1 | None = Field(description="null where the service came without the runtime")
 
 
 class Problem(BaseModel):

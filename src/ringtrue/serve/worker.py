@@ -76,7 +76,6 @@ def _introduction(detector: Detector, path: Path) -> dict[str, Any]:
         "name",
         "architecture",
         "labels",
-        "calibration",
         "reference",
         "metrics",
         "trained_on",
@@ -84,6 +83,7 @@ def _introduction(detector: Detector, path: Path) -> dict[str, Any]:
     )
     return {
         **{name: card[name] for name in told if name in card},
+        "calibration": detector.judge.operating_point,
         "sha256": detector.sha256,
         "ringtrue": card["provenance"].get("ringtrue", ""),
         "bytes": path.stat().st_size,

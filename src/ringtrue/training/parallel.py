@@ -7,11 +7,14 @@ penalties which look across a batch see all of it, and every process takes the s
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,14 @@ class Team:
         torch.distributed.all_gather_object(parts, names)
         return tuple(name for part in parts for name in part)
 
+    def share(self, find: Callable[[], T]) -> T:
+        """Let the first process find something, and give it to all: the others need not see its disk."""
+        if self.size == 1:
+            return find()
+        box = [find() if self.leads else None]
+        torch.distributed.broadcast_object_list(box)
+        return box[0]  # type: ignore[return-value]
+
     def total(self, value: float) -> Tensor:
         """Sum a number over the processes."""
         total = torch.tensor(float(value))
@@ -81,5 +92,7 @@ def join_team() -> Team:
     if size == 1:
         return Team()
     if not torch.distributed.is_initialized():
+        if torch.cuda.is_available():  # or all processes of a machine would take its first GPU
+            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
         torch.distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
     return Team(torch.distributed.get_rank(), size)

@@ -1,9 +1,10 @@
-"""Models and optimisers mid-run <-> one file that a run goes on from."""
+"""Models and optimisers mid-run <-> one file that a run goes on from, with the one before it beside it."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,21 @@ from ringtrue.tensors import load_tensors, save_tensors
 Player = nn.Module | torch.optim.Optimizer
 
 
+@dataclass(frozen=True)
+class State:
+    """What a run goes on from.
+
+    Attributes:
+        tensors: Those of every module and optimiser, by name.
+        counters: JSON values: step, best figures.
+    """
+
+    tensors: Mapping[str, Tensor]
+    counters: dict[str, Any]
+
+
 def save(path: Path, players: Mapping[str, Player], counters: Mapping[str, Any]) -> None:
-    """Write everything that a run needs to go on.
+    """Write everything that a run needs to go on; the file that was there is kept beside it.
 
     Args:
         path: The file to write.
@@ -29,33 +43,65 @@ def save(path: Path, players: Mapping[str, Player], counters: Mapping[str, Any])
         for name, player in players.items()
         for key, tensor in _tensors(player).items()
     }
-    save_tensors(path, tensors, {"counters": json.dumps(dict(counters))})
+    save_tensors(path, tensors, {"counters": json.dumps(dict(counters))}, previous=_before(path))
 
 
-def load(path: Path, players: Mapping[str, Player]) -> dict[str, Any]:
-    """Put a saved state back into models and optimisers of the same shape.
+def read(path: Path, say: Callable[[str], None]) -> State | None:
+    """Read the state that was saved last, or the one before it where a fault has spoilt that.
 
     Args:
         path: A file that `save` wrote.
-        players: Fresh modules and optimisers under the same names.
+        say: Told where the state before the last one is taken, which then becomes the last.
 
     Returns:
-        The counters.
+        The state; None where nothing was saved.
 
     Raises:
-        CheckpointError: The file is damaged or belongs to another run.
+        CheckpointError: Every state that was saved is damaged.
+    """
+    fault = None
+    for file in (path, _before(path)):
+        if not file.exists():
+            continue
+        try:
+            tensors, metadata = load_tensors(file)
+            state = State(tensors, json.loads(metadata["counters"]))
+        except (CheckpointError, KeyError, ValueError) as error:
+            fault = fault or error
+            continue
+        if file != path:
+            say(f"{fault or f'there is no file {path}'}; going on from the state before it")
+            file.replace(path)
+        return state
+    if fault is not None:
+        raise CheckpointError(f"{fault}, and no other state is whole; remove it to train from the start")
+    return None
+
+
+def restore(state: State, players: Mapping[str, Player]) -> None:
+    """Put a state back into models and optimisers of the same shape.
+
+    Args:
+        state: What `read` gave.
+        players: Fresh modules and optimisers under the names that they were saved by.
+
+    Raises:
+        CheckpointError: It belongs to another run.
     """
     try:
-        tensors, metadata = load_tensors(path)
-        counters: dict[str, Any] = json.loads(metadata["counters"])
         for name, player in players.items():
-            own = {k.removeprefix(f"{name}/"): v for k, v in tensors.items() if k.startswith(f"{name}/")}
+            own = {
+                k.removeprefix(f"{name}/"): v for k, v in state.tensors.items() if k.startswith(f"{name}/")
+            }
             _restore(player, own)
-    except (CheckpointError, KeyError, ValueError, RuntimeError) as error:
+    except (KeyError, ValueError, RuntimeError) as error:
         raise CheckpointError(
-            f"{path} is damaged or of another run ({error}); remove it to train from the start"
+            f"the saved state is of another run ({error}); remove it to train from the start"
         ) from error
-    return counters
+
+
+def _before(path: Path) -> Path:
+    return path.with_stem(f"{path.stem}.before")
 
 
 def _tensors(player: Player) -> dict[str, Tensor]:

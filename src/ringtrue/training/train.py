@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ringtrue import __version__
 from ringtrue.config import RunConfig
-from ringtrue.data.batches import Batch, Batches, Load, TrainingBatches, Transform
+from ringtrue.data.batches import Batch, Batches, Cut, Load, TrainingBatches, Transform, pieces_of
 from ringtrue.data.streaming import StreamingBatches
 from ringtrue.data.trials import Trial
 from ringtrue.errors import ConfigError, RingtrueError
@@ -56,6 +56,7 @@ def train(
     units: ContentUnits,
     run: Path,
     *,
+    cut: Cut | None = None,
     augment: Transform | None = None,
     teaching: Teaching | None = None,
     trained_on: dict[str, Any] | None = None,
@@ -72,6 +73,7 @@ def train(
         units: Content units of the train and dev clips.
         run: Run folder: ``config.yaml``, ``log.jsonl``, ``steps.jsonl``, TensorBoard events, ``last`` and best
             checkpoints.
+        cut: Reads pieces of recordings to train on; if None, out of what `load` gives.
         augment: Applied to training crops of both labels alike.
         teaching: What a large teacher thinks of the training clips, where the configuration asks for one.
         trained_on: What to say of the corpus in the model's card.
@@ -91,7 +93,9 @@ def train(
     settings = config.training
     heard = [trial for trial in trials if trial.split == "train"]
     dev = validation.development(trials, settings.validation_clips)
-    batches = _batches(config, heard, load, units, augment if settings.augment else None, team)
+    batches = _batches(
+        config, heard, cut or pieces_of(load), units, augment if settings.augment else None, team
+    )
     _claim(run, config, team)
 
     # ---- who learns ---------------------------------------------------------------------------------------------
@@ -109,13 +113,11 @@ def train(
     }
     last = run / _LAST
     kept: dict[str, Any] = {"step": 0, "best": None, "epoch": _NOTHING}
-    if last.exists():
-        kept = state.load(last, players)
+    if (saved := team.share(lambda: state.read(last, say))) is not None:
+        state.restore(saved, players)
+        kept = saved.counters
         say(f"{config.name}: going on at step {kept['step']}")
-        if kept["units"] != units.key:
-            raise ConfigError(
-                f"{run} began with other recordings or content units; give another folder, or remove it"
-            )
+        _refuse_another(kept, run, units, team, settings.streaming)
     step, best = int(kept["step"]), kept["best"]
     sums: dict[str, float] = dict(kept["epoch"])
     steps = settings.epochs * settings.steps_per_epoch
@@ -138,14 +140,14 @@ def train(
             step += 1
             failures = 0 if figures else failures + 1
             if failures == _PATIENCE:
-                saved = (
+                remedy = (
                     f"the checkpoint of step {kept['step']} is kept in {last}"
                     if last.exists()
                     else "none was saved"
                 )
                 raise TrainingError(
                     f"{config.name}: the loss was not a finite number {_PATIENCE} steps in a row, at step {step - 1}; "
-                    f"{saved}. Try a lower training.learning_rate, and look at the recordings of that step"
+                    f"{remedy}. Try a lower training.learning_rate, and look at the recordings of that step"
                 )
             figures = figures if figures is not None else {"skipped_steps": 1.0}
             for name, value in figures.items():
@@ -159,7 +161,7 @@ def train(
                 lesson.disentangler.steer(leakage, step / steps)
                 lesson.train()
             if step % settings.checkpoint_steps == 0 and step < epoch_end:
-                kept = {"step": step, "best": best, "units": units.key, "epoch": sums}
+                kept = _counters(step, best, units, team, sums)
                 _save(last, players, kept, log)
             clock.tick(step, figures, say)
 
@@ -178,7 +180,7 @@ def train(
         if log is not None:
             log.epoch(step, {**means, "lr": rate, "lambda": float(lesson.disentangler.strength), **found})
         sums = dict(_NOTHING)
-        kept = {"step": step, "best": best, "units": units.key, "epoch": sums}
+        kept = _counters(step, best, units, team, sums)
         _save(last, players, kept, log)
         clock.epoch(step, means, found, best, say)
         team.wait()
@@ -199,6 +201,28 @@ def _means(sums: dict[str, float]) -> dict[str, float]:
         if name not in ("steps", "skipped_steps") and steps
     }
     return {**means, "skipped_steps": sums["skipped_steps"]}
+
+
+def _counters(
+    step: int, best: dict[str, float] | None, units: ContentUnits, team: Team, sums: dict[str, float]
+) -> dict[str, Any]:
+    """Say where a run is, and what it may not go on without."""
+    return {"step": step, "best": best, "units": units.key, "processes": team.size, "epoch": sums}
+
+
+def _refuse_another(
+    kept: dict[str, Any], run: Path, units: ContentUnits, team: Team, streaming: bool
+) -> None:
+    """Refuse to go on with other recordings, or where a pass would lose or repeat some."""
+    if kept["units"] != units.key:
+        raise ConfigError(
+            f"{run} began with other recordings or content units; give another folder, or remove it"
+        )
+    if streaming and kept.get("processes", team.size) != team.size:
+        raise ConfigError(
+            f"{run} streams its corpus and began with {kept['processes']} processes, not {team.size}: a pass is shared "
+            "out among them. Go on with as many, or give another folder"
+        )
 
 
 def _save(last: Path, players: dict[str, state.Player], kept: dict[str, Any], log: RunLog | None) -> None:
@@ -269,7 +293,7 @@ class _Clock:
 def _batches(
     config: RunConfig,
     heard: Sequence[Trial],
-    load: Load,
+    cut: Cut,
     units: ContentUnits,
     augment: Transform | None,
     team: Team,
@@ -290,7 +314,7 @@ def _batches(
         )
     return TrainingBatches(
         heard,
-        load,
+        cut,
         settings.batch_size,
         settings.crop_s,
         config.seed,

@@ -103,6 +103,8 @@ class FakeHub:
         self.gated = set()
         self.busy = 0  # how many requests to answer with 429 first
         self.cut = 0  # how many downloads to break off in the middle first
+        self.silent = 0  # how many downloads not to answer first
+        self.forbidden = set()
         self.asked = []
 
     def answer(self, method, url, headers, asked=()):
@@ -117,6 +119,8 @@ class FakeHub:
             return 429, {"Retry-After": "1"}, b"slow down"
         if repository in self.gated and "Authorization" not in headers:
             return 401, {"X-Error-Code": "GatedRepo"}, b"Access to this dataset is restricted"
+        if repository in self.forbidden:
+            return 403, {}, b"Forbidden"
         files = self.repositories.get(repository)
         if files is None:
             return 404, {"X-Error-Code": "RepoNotFound"}, b"Repository not found"
@@ -155,11 +159,15 @@ class FakeHub:
 def fake(monkeypatch, tmp_path):
     huggingface_hub = pytest.importorskip("huggingface_hub")
     fake = FakeHub()
+    ended = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
             length = int(self.headers.get("Content-Length") or 0)
             wanted = urllib.parse.unquote_plus(self.rfile.read(length).decode()) if length else ""
+            if fake.silent and "/resolve/" in self.path:
+                fake.silent -= 1
+                ended.wait(20)  # longer than any test's patience
             status, headers, body = fake.answer(self.command, self.path, self.headers, wanted)
             self.send_response(status)
             for name, value in {**headers, "Content-Length": len(body)}.items():
@@ -193,5 +201,6 @@ def fake(monkeypatch, tmp_path):
     huggingface_hub.utils.disable_progress_bars()
     huggingface_hub.close_session()
     yield fake
+    ended.set()
     server.shutdown()
     huggingface_hub.close_session()

@@ -78,6 +78,35 @@ def test_a_busy_hub_is_left_alone_for_a_while(fake, mlaad, tmp_path, told):
     assert waits[2:] == [5.0, 20.0, 60.0, 180.0, 300.0]
 
 
+def test_a_hub_that_does_not_answer_is_asked_again(fake, mlaad, tmp_path, told, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DOWNLOAD_TIMEOUT", 0.2)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_ETAG_TIMEOUT", 0.2)
+    fake.silent = 1_000
+    waits = []
+
+    def sleep(seconds):
+        waits.append(seconds)
+        fake.silent = 0
+
+    path = "fake/de/suno_bark/5.wav"
+    assert hub.fetch("mueller91/MLAAD", [path], tmp_path, told, sleep=sleep) == 1
+    assert (tmp_path / path).read_bytes() == mlaad[path]
+    assert waits == [5.0]
+    assert told.about("did not answer to the end (ReadTimeout); going on in 5 s")
+
+
+def test_a_data_set_that_is_forbidden_costs_no_wait(fake, mlaad, tmp_path, told):
+    fake.forbidden.add("mueller91/MLAAD")
+    with pytest.raises(CorpusError, match="mueller91/MLAAD is gated"):
+        hub.fetch("mueller91/MLAAD", ["fake/*"], tmp_path, told, sleep=lambda seconds: pytest.fail("waited"))
+
+
+def test_a_hub_that_is_not_there_costs_no_wait(fake, tmp_path, told, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(CorpusError, match="Check the network and the name"):
+        hub.fetch("a/b", ["*"], tmp_path, told, sleep=lambda seconds: pytest.fail("waited"))
+
+
 def test_a_gated_data_set_says_the_steps(fake, mlaad, tmp_path, told, monkeypatch):
     fake.gated.add("mueller91/MLAAD")
     with pytest.raises(CorpusError) as caught:

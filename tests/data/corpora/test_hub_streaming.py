@@ -79,6 +79,17 @@ def test_a_busy_hub_costs_a_wait_and_nothing_else(seeds, told, monkeypatch):
     assert waits == [5.0, 20.0]
 
 
+@pytest.mark.parametrize("fault", ["silent", "cut"])
+def test_half_an_answer_or_none_is_asked_for_again(seeds, told, monkeypatch, fault):
+    trial = next(t for t in load_corpus(SOURCE, told) if t.corpus == "mlaad")
+    waits = []
+    monkeypatch.setattr("ringtrue.data.corpora.remote.time.sleep", waits.append)
+    monkeypatch.setattr("ringtrue.data.corpora.remote._PATIENCE_S", 0.2)
+    setattr(seeds, fault, 1)
+    assert len(load_samples(trial)) == 3_200
+    assert waits == [5.0]
+
+
 def test_what_the_hub_lost_is_one_fault(seeds, told):
     train = [t for t in load_corpus(SOURCE, told) if t.split == "train"]
     gone = next(t for t in train if t.corpus == "mlaad")

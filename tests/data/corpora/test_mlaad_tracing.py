@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ringtrue.data.corpora import load_corpus
+from ringtrue.data.corpora import load_corpus, mlaad_tracing
 from ringtrue.data.corpora.mlaad_tracing import FINE, PUBLISHED, read_protocol
 from ringtrue.errors import CorpusError
 
@@ -151,6 +151,34 @@ def test_a_fine_cell_by_membership(replica, told, cell, kept):
     assert len(trials) == 3 + len(kept)
 
 
+def test_each_bad_row_of_the_protocol_is_told_and_the_rest_is_read(replica, told, monkeypatch):
+    folder = replica / "mlaad4sourcetracing"
+    with zipfile.ZipFile(replica / "mlaad4sourcetracing.zip") as archive:
+        archive.extractall(folder)
+    rows = [
+        "path,model_name",
+        *ROWS["dev"],
+        "./fake/en/x.wav,y",
+        "one cell",
+        "./fake/en/vixTTS/gone.wav,vixTTS",
+    ]
+    (folder / "dev.csv").write_text("\n".join(rows))
+    with pytest.raises(
+        CorpusError, match=r"3 of 12 rows are bad, more than 1%; the first: .*dev.csv, line 4: "
+    ):
+        load_corpus(f"mlaad-tracing:{replica}", told)
+    monkeypatch.setattr("ringtrue.data.corpora.rows.MOST_BAD", 0.3)
+    told.clear()
+    assert len(load_corpus(f"mlaad-tracing:{replica}", told)) == 9
+    for line, reason in (
+        (4, "accepted: ./fake/<language>"),
+        (5, "['one cell']; accepted"),
+        (6, "no recording at"),
+    ):
+        assert reason in told.about(f"{folder / 'dev.csv'}, line {line}: ")[0]
+    assert told.about("3 of 12 rows are bad and left out")
+
+
 def test_what_is_missing_is_said(replica, told, tmp_path):
     with pytest.raises(CorpusError, match="no cell 'lang'; accepted: lang_not_seen___model_not_seen"):
         load_corpus(f"mlaad-tracing:{replica}?fine=lang", told)
@@ -160,9 +188,17 @@ def test_what_is_missing_is_said(replica, told, tmp_path):
     with zipfile.ZipFile(replica / "mlaad4sourcetracing.zip") as archive:
         archive.extractall(folder)
     assert len(load_corpus(f"mlaad-tracing:{replica}?protocol={folder}", told)) == 9
-    (folder / "dev.csv").write_text("path,model_name\n./fake/en/x.wav,y\n")
-    with pytest.raises(CorpusError, match=r"dev.csv, line 2: .*accepted: ./fake/<language>"):
+    (folder / "dev.csv").write_text("model,path\n")
+    with pytest.raises(CorpusError, match=r"dev.csv, line 1: the header must be path,model_name"):
         load_corpus(f"mlaad-tracing:{replica}?protocol={folder}", told)
     (folder / "dev.csv").unlink()
     with pytest.raises(CorpusError, match=r"dev.csv cannot be read"):
         load_corpus(f"mlaad-tracing:{replica}?protocol={folder}", told)
+
+
+def test_a_protocol_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(mlaad_tracing, "_LARGEST_TABLE", 1_000)
+    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("train.csv", bytes(2_000))
+    with pytest.raises(CorpusError, match="it would unpack to 2000 bytes"):
+        mlaad_tracing._rows(tmp_path / "bomb.zip", "train.csv")

@@ -92,6 +92,8 @@ def test_codecfake(plant, write, told, by_id):
     assert fake.source_utterance == real.source_utterance == "p276_290"
     assert (trials["train/SSB00050001"].speaker, trials["train/SSB00050001"].language) == ("SSB0005", "zh")
     assert (trials["C1/F01_p280_001"].split, trials["A1/L1_audio_7"].split) == ("test", "test")
+    assert told.about("3 rows of 'train' where 740,747 are published")
+    assert told.about("1 rows of 'C1' where 26,456 are published")
     assert told.about("C7.txt has no folder C7 or test/C7; that list is left out")
     write("Codecfake/label/A1.txt", "L1_audio_7.wav spoof 0\n")
     with pytest.raises(CorpusError, match="A1.txt, line 1: .* one cell must be real or fake"):

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from ringtrue.data.corpora import audio_source, load_corpus, load_samples, parquet
-from ringtrue.data.trials import Trial, read_manifest, write_manifest
+from ringtrue.data.corpora.manifest import read_manifest
+from ringtrue.data.trials import Trial, write_manifest
 from ringtrue.errors import AudioError, CorpusError
 
 pytest.importorskip("pyarrow")
@@ -88,6 +89,21 @@ def test_librispeech_from_the_hubs_parquet(parquet_file, tmp_path, told, by_id):
     ]
 
 
+def test_librispeech_in_the_hubs_configuration_of_all(parquet_file, tmp_path, told):
+    for number, split in enumerate(("train.clean.100", "train.other.500", "validation.other", "test.clean")):
+        columns = {**LIBRI, "id": [f"{split}-{row}" for row in range(3)], "speaker_id": [number] * 3}
+        parquet_file(f"all/{split}-00000-of-00001.parquet", columns)
+    trials = load_corpus(f"librispeech:{tmp_path}", told)
+    assert [(t.id, t.split) for t in trials[::3]] == [
+        ("train.clean.100-0", "train"), ("train.other.500-0", "train"), ("validation.other-0", "dev"),
+        ("test.clean-0", "test"),
+    ]  # fmt: skip
+    assert [line.partition(" where")[0] for line in told] == [
+        f"librispeech: 3 utterances of {subset}"
+        for subset in ("train-clean-100", "train-other-500", "dev-other", "test-clean")
+    ]
+
+
 def test_librispeech_in_folders_gives_the_same_trials(parquet_file, plant, write, told, tmp_path):
     parquet_file("hub/clean/test-00000-of-00001.parquet", LIBRI)
     for chapter in ("121123", "121550"):
@@ -131,6 +147,7 @@ def test_the_arena(parquet_file, tmp_path, told):
     ]
     assert {t.split for t in trials} == {"test"}
     assert {t.corpus for t in trials} == {"arena-ASVspoof2019_LA"}
+    assert told.about("3 rows of 'all' where 71,237 are published")
     assert [len(load_samples(t)) for t in trials] == [1_600, 3_200, 4_800]
 
 

@@ -1,5 +1,7 @@
 """Bad rows: each is told with file and line, counted, and only too many of them stop the reading."""
 
+from pathlib import Path
+
 import pytest
 
 from ringtrue.data.corpora import load_corpus
@@ -30,16 +32,19 @@ def test_up_to_one_row_in_a_hundred_may_be_bad(told, tmp_path):
     ]
 
 
-def test_more_stop_it_and_the_first_are_told(told, tmp_path):
+def test_more_stop_it_and_all_are_told(told, tmp_path, monkeypatch):
+    monkeypatch.setenv("RINGTRUE_CACHE", str(tmp_path / "cache"))
     with pytest.raises(
         CorpusError, match=r"2 of 100 rows are bad, more than 1%; the first: .*list.txt, line 900"
     ):
         reading_with(told, tmp_path / "list.txt", 98, 2).finish()
     assert len(told.about("spoilt")) == 2
     told.clear()
-    with pytest.raises(CorpusError, match="500 of 510"):
+    with pytest.raises(CorpusError, match="500 of 510") as caught:
         reading_with(told, tmp_path / "list.txt", 10, 500).finish()
-    assert len(told) == 20  # not a screenful for a forgotten folder
+    assert len(told) == 20  # not a screenful for a forgotten folder: the rest is in a file
+    listed = Path(str(caught.value).rpartition("all of them: ")[2]).read_text().splitlines()
+    assert listed == [f"{tmp_path / 'list.txt'}, line {900 + number}: spoilt" for number in range(500)]
 
 
 def test_duplicates_and_missing_recordings_are_bad_rows(told, plant):

@@ -9,15 +9,18 @@ from pathlib import Path
 
 from ringtrue.data import labels
 from ringtrue.data.corpora import folder, hub, index, mlaad_tiny, table
+from ringtrue.data.corpora.manifest import read_manifest
 from ringtrue.data.corpora.registry import CORPORA, Corpus
 from ringtrue.data.corpora.rows import Progress, verifying
-from ringtrue.data.corpora.sound import audio_source, load_samples
+from ringtrue.data.corpora.sound import audio_source, load_piece, load_samples
 from ringtrue.data.splits import assign_splits
-from ringtrue.data.trials import Trial, is_manifest, read_manifest, validate
+from ringtrue.data.trials import Trial, is_manifest, validate
 from ringtrue.errors import CorpusError
 from ringtrue.files import cache_dir
 
-__all__ = ["CORPORA", "SYNTAX", "Corpus", "audio_source", "load_corpus", "load_samples", "prepare_corpus"]
+__all__ = [
+    "CORPORA", "SYNTAX", "Corpus", "audio_source", "load_corpus", "load_piece", "load_samples", "prepare_corpus",
+]  # fmt: skip
 
 MANIFEST = "manifest.tsv"
 SYNTAX = "NAME[:FOLDER][?OPTION=VALUE[&OPTION=VALUE]], a manifest, a table or a folder; join several with +"
@@ -134,7 +137,7 @@ def _read_part(
         return get(root or cache_dir() / "corpora" / name, progress, **options)
     path = Path(source.partition("?")[0] if "verify=" in source else source)
     if path.is_file():
-        return read_manifest(path) if is_manifest(path) else table.read(path, progress)
+        return read_manifest(path, progress) if is_manifest(path) else table.read(path, progress)
     if path.is_dir():
         return _read_folder(path, progress)
     close = difflib.get_close_matches(name, CORPORA, n=1)
@@ -152,7 +155,7 @@ def _parse(source: str) -> tuple[str, Path | None, dict[str, str]]:
 
 def _read_folder(root: Path, progress: Progress) -> list[Trial]:
     if (root / MANIFEST).is_file():
-        return read_manifest(root / MANIFEST)
+        return read_manifest(root / MANIFEST, progress)
     if (root / "original").is_dir() and (root / "fake").is_dir():
         return mlaad_tiny.read(root, progress)
     return folder.read(root, progress)

@@ -17,6 +17,7 @@ from ringtrue.errors import CorpusError
 
 NAME = "arena"
 OWNER = "SpeechAntiSpoofingBenchmarks"
+PUBLISHED = {"ASVspoof2019_LA": 71_237, "InTheWild": 31_779}  # trials of the sets whose number is published
 
 
 def read(root: Path, progress: Progress, set: str = "") -> list[Trial]:
@@ -48,6 +49,7 @@ def read(root: Path, progress: Progress, set: str = "") -> list[Trial]:
                 reading.bad(file, number + 1, f"no row of path, audio, label (0, 1), notes: {error!r}")
                 continue
             reading.add(trial, file, number + 1)
+    reading.compare("all", reading.rows, PUBLISHED.get(root.name))
     return reading.finish()
 
 

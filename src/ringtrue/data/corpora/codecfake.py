@@ -13,6 +13,10 @@ from ringtrue.data.corpora.rows import Progress, Reading, find_folder, label_of,
 from ringtrue.data.trials import Trial
 
 NAME = "codecfake"
+PUBLISHED = {  # recordings of each list
+    "train": 740_747, "dev": 92_596, **dict.fromkeys(("C1", "C2", "C3", "C4", "C5", "C6"), 26_456), "C7": 145_505,
+    "A1": 8_902, "A2": 8_902, "A3": 99_112,
+}  # fmt: skip
 _SPLITS = {"train": "train", "dev": "dev"}  # every other list tests
 _NAME = re.compile(r"(?:(?P<codec>[FL]\d+)_)?(?P<source>(?P<speaker>p\d+|s5|SSB\d{4})?.*)")
 
@@ -38,8 +42,10 @@ def read(root: Path, progress: Progress) -> list[Trial]:
         if folder is None:
             progress(f"{NAME}: {table.name} has no folder {name} or test/{name}; that list is left out")
             continue
+        before = reading.rows
         for line, cells in protocol_rows(table, (2, 3), reading):
             _read_row(folder, name, cells, reading, table, line)
+        reading.compare(name, reading.rows - before, PUBLISHED.get(name))
     return reading.finish()
 
 

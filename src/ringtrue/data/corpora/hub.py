@@ -14,6 +14,9 @@ from ringtrue.files import stable_int, write_text
 
 _WAITS_S = (5.0, 20.0, 60.0, 180.0, 300.0)  # the free tier counts requests over five minutes
 _BUSY = (408, 429, 500, 502, 503, 504)
+_BROKE_OFF = {"ReadTimeout", "WriteTimeout", "PoolTimeout", "ReadError", "WriteError", "RemoteProtocolError"}
+"""What HTTP libraries call an answer that stops or stays away; the hub's client has changed its library before. A hub
+that is never reached is another matter: nothing says that waiting helps."""
 
 
 def fetch(
@@ -139,7 +142,7 @@ def _size(path: Path) -> int:
 def patiently(
     repository: str, progress: Progress, sleep: Callable[[float], None], ask: Callable[[], Any]
 ) -> Any:
-    """Ask the hub for something, waiting where it says that it is asked too often.
+    """Ask the hub for something, waiting where it says that it is asked too often, and where an answer breaks off.
 
     Args:
         repository: For messages.
@@ -158,12 +161,23 @@ def patiently(
             return ask()
         except Exception as error:  # the hub's and the network's exceptions share no root
             status = getattr(getattr(error, "response", None), "status_code", None)
-            if status in _BUSY and wait_s is not None:
-                progress(f"{repository}: the hub is busy ({status}); going on in {wait_s:.0f} s")
+            if wait_s is not None and (fault := _passing_fault(error, status)):
+                progress(f"{repository}: the hub {fault}; going on in {wait_s:.0f} s")
                 sleep(wait_s)
                 continue
             raise CorpusError(_explain(repository, error, status)) from error
     raise AssertionError("the last wait is None")
+
+
+def _passing_fault(error: BaseException | None, status: int | None) -> str:
+    """Say what may be over in a while; nothing otherwise."""
+    if status in _BUSY:
+        return f"is busy ({status})"
+    while error is not None:
+        if type(error).__name__ in _BROKE_OFF:
+            return f"did not answer to the end ({type(error).__name__})"
+        error = error.__cause__
+    return ""
 
 
 def _explain(repository: str, error: Exception, status: int | None) -> str:

@@ -32,7 +32,7 @@ def read(root: Path, progress: Progress) -> list[Trial]:
 
     Args:
         root: The folder ``LibriSpeech`` of the archives or the one around it, or the hub's repository with its
-            folders ``clean`` and ``other`` of Parquet files.
+            folders ``clean`` and ``other``, or ``all``, of Parquet files.
         progress: Takes one line for each bad row.
 
     Returns:
@@ -48,7 +48,8 @@ def read(root: Path, progress: Progress) -> list[Trial]:
         before = reading.rows
         for folder in (root / subset, root / "LibriSpeech" / subset):
             _read_folder(folder, split, reading)
-        for path in sorted((root / config).glob(f"{hub_split}-*.parquet")):
+        shards = sorted((root / config).glob(f"{hub_split}-*.parquet"))
+        for path in shards or sorted((root / "all").glob(f"{_in_all(subset)}-*.parquet")):
             _read_parquet(path, split, reading)
         if rows := reading.rows - before:
             there.append(subset)
@@ -58,7 +59,8 @@ def read(root: Path, progress: Progress) -> list[Trial]:
                 )
     if not there:
         raise CorpusError(
-            f"{NAME}: {root} holds none of {', '.join(PUBLISHED)}, nor the hub's clean/*.parquet and other/*.parquet"
+            f"{NAME}: {root} holds none of {', '.join(PUBLISHED)}, nor the hub's clean/*.parquet and other/*.parquet, "
+            "or all/*.parquet"
         )
     return reading.finish()
 
@@ -98,6 +100,15 @@ def fetch(
         )
         _read_parquet(remote.address(_REPOSITORY, revision, file), split, reading)
     return reading.finish()
+
+
+def _in_all(subset: str) -> str:
+    """Give the name of a subset in the hub's configuration that holds them all.
+
+    >>> _in_all("train-other-500"), _in_all("dev-clean")
+    ('train.other.500', 'validation.clean')
+    """
+    return subset.replace("-", ".").replace("dev.", "validation.")
 
 
 def _read_folder(folder: Path, split: str, reading: Reading) -> None:

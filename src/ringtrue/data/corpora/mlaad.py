@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ringtrue.data.corpora.rows import Progress, Reading, find_folder, table_rows
@@ -21,6 +21,7 @@ NAME = "mlaad"
 META = "meta.csv"
 SIMPLER_META = "simpler_meta.csv"
 REPOSITORY = "mueller91/MLAAD"
+CLIPS = 1_000  # of each system in each language, in every version
 _REQUIRED = {"path", "original_file", "language"}
 
 
@@ -40,10 +41,28 @@ def read(root: Path, progress: Progress, languages: str = "") -> list[Trial]:
     """
     reading = Reading(NAME, progress)
     root = find_folder(root, "fake", NAME)
-    for folder in model_folders(root, languages):
+    add_folders(root, model_folders(root, languages), reading)
+    return reading.finish()
+
+
+def add_folders(root: Path, folders: Iterable[Path], reading: Reading) -> None:
+    """Read model folders, and tell which have another number of rows than is published.
+
+    Args:
+        root: Folder that holds ``fake``.
+        folders: The model folders.
+        reading: Takes the trials and the bad rows.
+    """
+    parts = []
+    for folder in folders:
+        before = reading.rows
         for trial, line, _ in folder_trials(root, folder, reading):
             reading.add(trial, folder / META, line)
-    return reading.finish()
+        if (rows := reading.rows - before) != CLIPS:
+            parts.append(f"{folder.relative_to(root)} {rows:,}")
+    if parts:
+        shown = ", ".join(parts[:5]) + (" …" if parts[5:] else "")
+        reading.progress(f"{NAME}: {len(parts)} model folders have not the {CLIPS:,} rows of each ({shown})")
 
 
 def prepare(root: Path, progress: Progress, languages: str = "") -> list[Trial]:

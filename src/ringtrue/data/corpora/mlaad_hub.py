@@ -35,9 +35,7 @@ def read(root: Path, progress: Progress, languages: str = "", stream: str = "") 
     hub.fetch(mlaad.REPOSITORY, [f"{folder}/*/{mlaad.META}" for folder in folders], root, progress)
     revision, sounds = remote.listing(mlaad.REPOSITORY, [f"{folder}/*.wav" for folder in folders], progress)
     reading = Reading(mlaad.NAME, progress, there=[f"{root}/{path}" for path in sounds])
-    for folder in sorted({(root / path).parent for path in sounds}):
-        for trial, line, _ in mlaad.folder_trials(root, folder, reading):
-            reading.add(trial, folder / mlaad.META, line)
+    mlaad.add_folders(root, sorted({(root / path).parent for path in sounds}), reading)
     return [
         replace(trial, audio=remote.address(mlaad.REPOSITORY, revision, trial.audio.removeprefix(f"{root}/")))
         for trial in reading.finish()

@@ -29,6 +29,7 @@ FINE = tuple(
     for language in ("seen", "not_seen")
     for model in ("seen", "not_seen")
 )
+_LARGEST_TABLE = 64 << 20  # bytes; the published ones have a sixtieth of it
 _NO_ISO = {"sw": "sv"}  # folder: what is spoken in it, where its systems say otherwise
 
 
@@ -60,11 +61,13 @@ class Protocol:
         path: The zip, or the folder.
         parts: Rows of ``train``, ``dev`` and ``eval``, duplicates included.
         fine: Rows of each file in `FINE`.
+        faults: File, line and reason of each row that is none.
     """
 
     path: Path
     parts: dict[str, tuple[Row, ...]]
     fine: dict[str, tuple[Row, ...]]
+    faults: tuple[tuple[str, int, str], ...] = ()
 
     @cached_property
     def known(self) -> frozenset[str]:
@@ -126,24 +129,28 @@ def read_protocol(path: Path) -> Protocol:
         path: ``mlaad4sourcetracing.zip``, or the folder it unpacks into.
 
     Returns:
-        Its rows, unchanged.
+        Its rows, unchanged, and what is wrong with those that are none.
 
     Raises:
         CorpusError: A file of it is missing or is no table ``path,model_name``.
     """
+    faults: list[tuple[str, int, str]] = []
     return Protocol(
         path=path,
-        parts={part: _rows(path, f"{part}.csv") for part in PUBLISHED},
-        fine={name: _rows(path, f"fine/{name}.csv") for name in FINE},
+        parts={part: _rows(path, f"{part}.csv", faults) for part in PUBLISHED},
+        fine={name: _rows(path, f"fine/{name}.csv", faults) for name in FINE},
+        faults=tuple(faults),
     )
 
 
-def _rows(path: Path, member: str) -> tuple[Row, ...]:
+def _rows(path: Path, member: str, faults: list[tuple[str, int, str]]) -> tuple[Row, ...]:
     if path.is_dir():
         text = read_text(path / member)
     else:
         try:
             with zipfile.ZipFile(path) as archive:
+                if archive.getinfo(member).file_size > _LARGEST_TABLE:
+                    raise OSError(f"it would unpack to {archive.getinfo(member).file_size} bytes")
                 text = archive.read(member).decode("utf-8-sig")
         except (OSError, KeyError, UnicodeDecodeError, zipfile.BadZipFile) as error:
             raise CorpusError(f"{member} cannot be read from {path}: {error}") from error
@@ -153,10 +160,9 @@ def _rows(path: Path, member: str) -> tuple[Row, ...]:
     rows = []
     for cells in table:
         if len(cells) != 2 or len(cells[0].removeprefix("./").split("/")) != 4:
-            raise CorpusError(
-                f"{path}, {member}, line {table.line_num}: {cells}; accepted: "
-                "./fake/<language>/<folder>/<file>.wav,<model>"
-            )
+            reason = f"{cells}; accepted: ./fake/<language>/<folder>/<file>.wav,<model>"
+            faults.append((member, table.line_num, reason))
+            continue
         rows.append(Row(cells[0].removeprefix("./"), cells[1], table.line_num))
     return tuple(rows)
 
@@ -174,7 +180,7 @@ def read(root: Path, progress: Progress, protocol: str = "", fine: str = "") -> 
         The trials. Dev rows of either kind are ``dev``.
 
     Raises:
-        CorpusError: The protocol or the recordings are missing, or `fine` is no cell.
+        CorpusError: The protocol or the recordings are missing, too many rows are bad, or `fine` is no cell.
     """
     root = find_folder(root, "fake", NAME)
     cells = sorted({name.partition("___")[2] for name in FINE})
@@ -187,6 +193,8 @@ def read(root: Path, progress: Progress, protocol: str = "", fine: str = "") -> 
         if len(found.parts[part]) != rows:
             progress(f"{NAME}: {part}.csv has {len(found.parts[part]):,} rows where {rows:,} are published")
     reading = Reading(NAME, progress)
+    for member, line, reason in found.faults:
+        reading.bad(found.path / member, line, reason)
     for part in PUBLISHED:
         for row in found.unique(part):
             if part == "train" or not fine or found.cell(row) == fine:

@@ -16,6 +16,7 @@ from ringtrue.errors import AudioError, CorpusError, require
 
 _SCHEME = "hf://datasets/"
 _LOG = logging.getLogger(__name__)
+_PATIENCE_S = 60.0  # without a byte of an answer
 
 
 def is_remote(audio: str) -> bool:
@@ -80,7 +81,9 @@ def read_bytes(audio: str, start: int = 0, stop: int | None = None) -> bytes:
 
     def get() -> bytes:
         url = client.hf_hub_url(repository, path, repo_type="dataset", revision=revision)
-        answer = client.get_session().get(url, headers={**tools.build_hf_headers(), **wanted}, timeout=60)
+        answer = client.get_session().get(
+            url, headers={**tools.build_hf_headers(), **wanted}, timeout=_PATIENCE_S
+        )
         tools.hf_raise_for_status(answer)
         return bytes(answer.content)
 

@@ -12,13 +12,14 @@ from pathlib import Path
 
 from ringtrue.data.trials import Trial, validate
 from ringtrue.errors import AudioError, CorpusError
+from ringtrue.files import cache_dir, stable_int, write_text
 
 Progress = Callable[[str], None]
 
 MOST_BAD = 0.01
 """Share of a corpus's rows that may be bad before reading it is refused."""
 
-_SHOWN = 20  # bad rows that are told before the refusal; the count says how many more there are
+_SHOWN = 20  # bad rows that are told before the refusal; where there are more, a file lists them all
 _LABELS = {
     **dict.fromkeys(("bonafide", "bona-fide", "bona fide", "real", "genuine", "human"), "bonafide"),
     **dict.fromkeys(("spoof", "fake", "spoofed", "synthetic", "deepfake"), "spoof"),
@@ -70,7 +71,7 @@ def fault_of(trial: Trial) -> str:
                 pass
             faults = [fault for fault in stream.warnings if not fault.startswith("clipped")]
     except AudioError as error:
-        return str(error)
+        return str(error) if trial.audio in str(error) else f"{trial.audio}: {error}"
     return f"{trial.audio}: {'; '.join(faults)}" if faults else ""
 
 
@@ -145,12 +146,12 @@ class Reading:
         """Say whether a recording exists, asking the disk once a folder: a corpus has a million files.
 
         Args:
-            audio: Its path, or its place in a Parquet or tar file, which exists by having been read.
+            audio: Its path, or its place in a Parquet or tar file or on the hub, which exists by having been listed.
 
         Returns:
             Whether it is there.
         """
-        if ".parquet#" in audio or ".tar#" in audio:
+        if ".parquet#" in audio or ".tar#" in audio or audio.startswith("hf://"):
             return True
         folder, name = os.path.split(audio)
         return name in self.names(folder)
@@ -172,6 +173,20 @@ class Reading:
             self._listings[folder] = frozenset(found)
         return self._listings[folder]
 
+    def compare(self, what: str, rows: int, published: int | None) -> None:
+        """Tell where a part of the corpus has another number of rows than is published; people keep parts of corpora.
+
+        Args:
+            what: Name of the part.
+            rows: How many there are.
+            published: How many there must be; None where that is not known.
+        """
+        if published is not None and rows != published:
+            self.progress(
+                f"{self.corpus}: {rows:,} rows of {what!r} where {published:,} are published: "
+                "a part of the corpus, or another version"
+            )
+
     def finish(self, published: Mapping[str, int] | None = None) -> list[Trial]:
         """Report the bad rows and the counts, and give the Trials.
 
@@ -189,20 +204,21 @@ class Reading:
         if self._bad_rows > MOST_BAD * total:
             for reason in self._bad[:_SHOWN]:
                 self.progress(f"{self.corpus}: {reason}")
+            rest = ""
+            if len(self._bad) > _SHOWN:
+                path = cache_dir() / "bad_rows" / f"{stable_int(*self._bad):016x}.txt"
+                write_text(path, "\n".join(self._bad) + "\n")
+                rest = f"; all of them: {path}"
             raise CorpusError(
                 f"{self.corpus}: {self._bad_rows} of {total} rows are bad, more than {MOST_BAD:.0%}; "
-                f"the first: {self._bad[0]}"
+                f"the first: {self._bad[0]}{rest}"
             )
         for reason in self._bad:
             self.progress(f"{self.corpus}: {reason}")
         if self._bad:
             self.progress(f"{self.corpus}: {self._bad_rows} of {total} rows are bad and left out")
         for what, count in (published or {}).items():
-            if self._counts[what] != count:
-                self.progress(
-                    f"{self.corpus}: {self._counts[what]:,} rows of {what!r} where {count:,} are published: "
-                    "a part of the corpus, or another version"
-                )
+            self.compare(what, self._counts[what], count)
         trials = list(self._trials.values())
         validate(trials, self.corpus)
         return trials

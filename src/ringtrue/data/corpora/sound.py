@@ -6,11 +6,12 @@ together because it lies together (a Parquet row group, a stretch of a tar file,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ringtrue.audio import Place
 from ringtrue.data.corpora import parquet, remote, store, tar
 from ringtrue.data.trials import Trial
 from ringtrue.errors import AudioError
@@ -93,27 +94,53 @@ def load_samples(trial: Trial) -> NDArray[np.float32]:
     Raises:
         AudioError: It cannot be read as audio.
     """
-    return decode(trial.audio, audio_source(trial))
+    from ringtrue import audio
+
+    return _named(trial.audio, audio_source(trial), lambda source: audio.load(source).samples)
 
 
-def decode(audio: str, source: str | bytes) -> NDArray[np.float32]:
-    """Decode what `read_run` gave.
+def load_piece(trial: Trial, place: Place) -> NDArray[np.float32]:
+    """Read a piece of a trial's recording.
 
     Args:
-        audio: The trial's audio, for the message.
-        source: A path, or the bytes of a file.
+        trial: As for `load_samples`.
+        place: Where it is, from the recording's length: see `ringtrue.audio.load_piece`.
 
     Returns:
-        `(T,)` float32, 16 kHz.
+        That slice of `load_samples`, bit for bit.
 
     Raises:
         AudioError: It cannot be read as audio.
     """
-    from ringtrue.audio import load
+    return decode_piece(trial.audio, audio_source(trial), place)
 
+
+def decode_piece(audio: str, source: str | bytes, place: Place) -> NDArray[np.float32]:
+    """Decode a piece of what `read_run` gave.
+
+    Args:
+        audio: The trial's audio, for the message.
+        source: A path, or the bytes of a file.
+        place: As for `load_piece`.
+
+    Returns:
+        As `load_piece`.
+
+    Raises:
+        AudioError: It cannot be read as audio.
+    """
+    from ringtrue.audio import load_piece
+
+    return _named(audio, source, lambda source: load_piece(source, place))
+
+
+def _named(
+    audio: str, source: str | bytes, read: Callable[[str | bytes], NDArray[np.float32]]
+) -> NDArray[np.float32]:
+    """Read, and where it fails say what of: the decoder knows no name for bytes."""
     try:
-        return load(source).samples
+        return read(source)
     except AudioError as error:
-        if isinstance(source, bytes):  # the decoder knows no better name for it
+        if isinstance(source, bytes):
             raise AudioError(f"{audio}: {error}") from error
         raise

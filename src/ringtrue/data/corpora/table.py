@@ -69,7 +69,13 @@ def read(path: Path, progress: Progress, bonafide: str = "", label: str = "", sp
     root = path if path.is_dir() else path.parent
     for file in files:
         for line, row, sound in _rows(file, reading):
+            if fault := row.get(tar.FAULT):
+                reading.bad(file, line, fault)
+                continue
             values = {name: cell(row, name) for name in _FIELDS}
+            if not sound and not values["audio"]:
+                reading.bad(file, line, "it names no recording")
+                continue
             values["audio"] = sound or str(file.parent / values["audio"])
             values["id"] = values["id"] or cell(row, "audio") or values["audio"].removeprefix(f"{root}/")
             values["corpus"] = values["corpus"] or path.stem
@@ -88,7 +94,7 @@ def _rows(path: Path, reading: Reading) -> Iterator[tuple[int, dict[str, Any], s
     """Give line, cells and the sound in the row itself, if any, for either kind of table."""
     if shards := _SHARDS.get(path.suffix.lower()):
         for number, row, sound in shards(path):
-            if not sound and not cell(row, "audio"):
+            if not sound and shards is parquet.rows and not {"audio", *COLUMNS["audio"]} & row.keys():
                 raise CorpusError(
                     f"{path}: no column of recordings; accepted: audio, {', '.join(COLUMNS['audio'])}"
                 )

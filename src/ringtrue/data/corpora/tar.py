@@ -18,6 +18,10 @@ from ringtrue.errors import AudioError, CorpusError
 _MARK = ".tar#"
 _SOUND = {"flac", "wav", "mp3", "ogg", "opus", "m4a", "aac", "aiff", "webm"}
 _TEXT = {"txt": "transcript", "cls": "label"}  # members that are one cell
+_LARGEST_CELLS = 1 << 20  # bytes that a sample's text may take; a sparse member can claim any number
+
+FAULT = "\0fault"
+"""Cell of a sample that cannot be read, with what is wrong with it."""
 
 
 def is_reference(audio: str) -> bool:
@@ -38,7 +42,7 @@ def rows(path: Path) -> Iterator[tuple[int, dict[str, Any], str]]:
 
     Yields:
         Number of the sample from 0, its cells (``id``, those of its ``.json``, ``.txt``, ``.cls``), and the reference
-        to its sound (empty if it has none).
+        to its sound (empty if it has none). A sample with a member that cannot be read has the cell `FAULT`.
 
     Raises:
         CorpusError: It is no such file, or breaks off.
@@ -59,11 +63,14 @@ def rows(path: Path) -> Iterator[tuple[int, dict[str, Any], str]]:
                 row.setdefault("id", key)
                 if suffix.lower() in _SOUND:
                     sound = f"{path}#{member.offset_data}+{member.size}"
-                else:
+                    continue
+                try:
                     row |= _cells(shard, member, suffix.lower())
+                except ValueError as error:
+                    row[FAULT] = f"{member.name}: {error}"
             if row:
                 yield number, row, sound
-    except (OSError, tarfile.TarError, UnicodeDecodeError, ValueError) as error:
+    except (OSError, tarfile.TarError, ValueError, RecursionError) as error:
         raise CorpusError(
             f"{path} cannot be read as a tar file: {error}; a compressed one must be unpacked"
         ) from error
@@ -72,13 +79,15 @@ def rows(path: Path) -> Iterator[tuple[int, dict[str, Any], str]]:
 def _cells(shard: tarfile.TarFile, member: tarfile.TarInfo, suffix: str) -> dict[str, Any]:
     if suffix != "json" and suffix not in _TEXT:
         return {}
+    if member.size > _LARGEST_CELLS:
+        raise ValueError(f"{member.name} says that it holds {member.size} bytes of text")
     file = shard.extractfile(member)
     text = file.read().decode("utf-8-sig") if file else ""
     if suffix in _TEXT:
         return {_TEXT[suffix]: text.strip()}
     cells = json.loads(text)
     if not isinstance(cells, dict):
-        raise ValueError(f"{member.name} holds no JSON object")
+        raise ValueError("no JSON object")
     return {name: value for name, value in cells.items() if name != "id" or value}
 
 

@@ -22,8 +22,8 @@ export function tag(decision) {
   return html("span", { class: `tag ${kind}` }, words);
 }
 
-/** Make the card of a judged recording; `sound` is the recording itself, to be played. */
-export function card(id, { verdict, prosody }, sound) {
+/** Make the card of a judged recording; `sound` is the recording itself, to be played; `here` where this browser judged. */
+export function card(id, { verdict, prosody }, sound, here) {
   const audio = html("audio", { controls: true, preload: "metadata", src: URL.createObjectURL(sound), "aria-label": `Play ${verdict.name}` });
   const unplayable = html("p", { class: "soft", hidden: true }, "This browser cannot play this format; the verdict stands all the same.");
   audio.addEventListener("error", () => { unplayable.hidden = false; audio.hidden = true; });
@@ -37,8 +37,8 @@ export function card(id, { verdict, prosody }, sound) {
     html("h3", {}, "Where the evidence is"), timeline(verdict, audio),
     html("p", { class: "soft" }, "Grey: the sound. Below it the evidence of each piece: ", html("span", { class: "real" }, "up for a person"), ", ", html("span", { class: "made" }, "down for a machine"), ". Click to listen."),
     regions(verdict, audio), audio, unplayable,
-    html("h3", {}, "What may have made it"), html("p", {}, sourceInWords(verdict.source)),
-    spoken(prosody, verdict.audio.duration_s),
+    html("h3", {}, "What may have made it"), html("p", {}, sourceInWords(verdict.source, here)),
+    spoken(prosody, verdict.audio.duration_s, here),
     html("h3", {}, "Measured, without the model"), measurements(MEASURED, verdict.evidence, verdict.percentiles),
     details(verdict),
     html("div", { class: "actions" },
@@ -54,7 +54,8 @@ function regions(verdict, audio) {
       `${one.start_s.toFixed(1)} to ${one.end_s.toFixed(1)} s`)));
 }
 
-function spoken(prosody, duration) {
+function spoken(prosody, duration, here) {
+  if (here) return [html("h3", {}, "How it is spoken"), html("p", { class: "soft" }, "Judged in this browser, which neither draws pitch nor measures the voice; the service does.")];
   if (!prosody || !prosody.pitch_hz.length) return null;
   const limited = prosody.measured_s < duration - 1 ? ` Figures of the voice: from the first ${prosody.measured_s.toFixed(0)} s.` : "";
   return [

@@ -1,5 +1,6 @@
 // What a person does on the page -> recordings to judge -> rows and cards.
 
+import * as browser from "./browser.js";
 import { card, tag } from "./card.js";
 import { scale } from "./charts.js";
 import { html } from "./elements.js";
@@ -10,7 +11,12 @@ import { clock, signed } from "./words.js";
 const part = (id) => document.getElementById(id);
 const AT_ONCE = 2; // recordings on their way at a time; the others wait here
 const waiting = [];
-let running = 0, count = 0, band = null, limits = null;
+const PRIVACY = {
+  service: part("privacy").textContent,
+  here: "Recordings stay in this browser: it has loaded the model and judges by itself. You may disconnect from the network now.",
+};
+let running = 0, count = 0, band = null, limits = null, about = null;
+let here = false; // whether this browser judges
 
 function take(files) {
   for (const file of files) {
@@ -18,7 +24,7 @@ function take(files) {
     const bar = html("progress", { max: 1, "aria-label": `Progress of ${file.name}` }), words = html("span", { class: "soft" }, "waiting");
     const row = html("tr", {}, html("td", {}, file.name || "recording"), html("td", { colspan: 3 }, bar, words));
     part("rows").append(row);
-    waiting.push({ id, file, row, bar, words });
+    waiting.push({ id, file, row, bar, words, here }); // as chosen when it was given
   }
   part("list").hidden = count === 0;
   next();
@@ -31,15 +37,15 @@ function next() {
   }
 }
 
-async function judge({ id, file, row, bar, words }) {
+async function judge({ id, file, row, bar, words, here: local }) {
   const tell = (share, text) => {
     words.textContent = text;
     share === null ? bar.removeAttribute("value") : (bar.value = share);
   };
   try {
-    if (limits && file.size > limits.max_upload_bytes) throw new service.Refusal(413, `it holds ${file.size} bytes; ${limits.max_upload_bytes} are accepted`);
-    const { verdict, prosody } = await service.judge(file, tell);
-    const made = card(id, { verdict, prosody }, file);
+    if (!local && limits && file.size > limits.max_upload_bytes) throw new service.Refusal(413, `it holds ${file.size} bytes; ${limits.max_upload_bytes} are accepted`);
+    const { verdict, prosody } = await (local ? browser : service).judge(file, tell);
+    const made = card(id, { verdict, prosody }, file, local);
     place(made, id);
     const name = html("a", { href: `#${id}` }, verdict.name);
     row.replaceChildren(html("td", {}, name), html("td", {}, tag(verdict.decision)),
@@ -69,7 +75,8 @@ async function startRecording() {
     part("live-clock").textContent = clock(recorder.seconds());
     if (socket?.readyState === WebSocket.OPEN) socket.send(samples);
   });
-  socket = service.openStream(recorder.rate, ({ running: stand, error }) => {
+  part("live-words").textContent = here ? "Judged in this browser when you stop." : "";
+  if (!here) socket = service.openStream(recorder.rate, ({ running: stand, error }) => {
     if (error) part("live-words").textContent = `no running verdict: ${error}`;
     if (!stand) return;
     part("live-words").textContent = stand.llr === null ? "the model is not calibrated" : `Evidence so far ${signed(stand.llr)}; the newest seconds ${signed(stand.now.llr)}.`;
@@ -79,7 +86,7 @@ async function startRecording() {
   part("record").disabled = true;
   part("stop").focus();
   part("stop").onclick = async () => {
-    socket.close();
+    socket?.close();
     part("live").hidden = true;
     part("record").disabled = false;
     part("live-scale").replaceChildren();
@@ -91,11 +98,12 @@ async function startRecording() {
 
 async function introduce() {
   try {
-    const about = await service.models();
+    about = await service.models();
     const model = about.models[0];
     [band, limits] = [model.calibration.band ?? null, about.limits];
     part("limits").textContent = `Any audio or video format, up to ${Math.round(limits.max_upload_bytes / 2 ** 20)} MiB and ${limits.max_job_s / 3600} hours.`;
     const corpora = model.trained_on.corpora?.join(", ");
+    offerHere();
     part("model").textContent = `Model ${model.name} (${model.sha256.slice(0, 16)}), ringtrue ${about.ringtrue}${corpora ? `, trained on ${corpora}` : ""}.`;
   } catch (refusal) {
     if (refusal.status === 401) part("ask-key").hidden = false;
@@ -103,6 +111,33 @@ async function introduce() {
   }
 }
 
+/** Say whether this browser could judge, and what it would load for that. */
+function offerHere() {
+  const missing = !about.browser ? "This service came without the runtime for browsers (14 MB, `make browser`), so recordings are judged on the service."
+    : !globalThis.crypto?.subtle ? "A browser judges by itself on https or localhost only; here recordings are judged on the service." : null;
+  part("here").disabled = missing !== null;
+  part("here-words").textContent = missing ?? `Loads ${Math.round((about.browser.bytes + about.models[0].bytes) / 1e6)} MB once. Without pitch, figures of the voice and likely source.`;
+}
+
+async function switchHere() {
+  const box = part("here"), words = part("here-words");
+  here = false;
+  if (box.checked) {
+    box.disabled = true;
+    try {
+      await browser.load(about, service.fetchPart, (share) => { words.textContent = `loading, ${Math.round(100 * Math.min(1, share))} %`; });
+      here = true;
+      words.textContent = "Ready: nothing leaves this browser from here on.";
+    } catch (error) {
+      box.checked = false;
+      words.textContent = `This browser cannot judge by itself: ${error.message}. Recordings are judged on the service.`;
+    }
+    box.disabled = false;
+  } else offerHere();
+  part("privacy").textContent = here ? PRIVACY.here : PRIVACY.service;
+}
+
+part("here").addEventListener("change", switchHere);
 part("files").addEventListener("change", (event) => { take([...event.target.files]); event.target.value = ""; });
 part("record").addEventListener("click", () => startRecording().catch((error) => {
   part("problem").hidden = false;

@@ -32,6 +32,19 @@ export async function judge(file, tell) {
   return job;
 }
 
+/** Fetch the bytes of a path; `tell` gets how many have come. */
+export async function fetchPart(path, tell) {
+  const answer = await fetch(path, { headers: authorization() });
+  if (!answer.ok) throw refusal(answer.status, await answer.text(), null);
+  const chunks = [];
+  let got = 0;
+  for await (const chunk of answer.body) {
+    chunks.push(chunk);
+    tell((got += chunk.length));
+  }
+  return new Blob(chunks).arrayBuffer();
+}
+
 /** Open a live stream; `hear` gets each message. */
 export function openStream(rate, hear) {
   const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/v1/stream`, key ? ["ringtrue.v1", `key.${key}`] : ["ringtrue.v1"]);
@@ -69,8 +82,10 @@ function uploadOnce(file, tell) {
   });
 }
 
+const authorization = () => (key ? { Authorization: `Bearer ${key}` } : {});
+
 async function ask(method, path) {
-  const answer = await fetch(path, { method, headers: key ? { Authorization: `Bearer ${key}` } : {} });
+  const answer = await fetch(path, { method, headers: authorization() });
   const text = await answer.text();
   if (!answer.ok) throw refusal(answer.status, text, answer.headers.get("Retry-After"));
   return text ? JSON.parse(text) : null;

