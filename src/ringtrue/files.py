@@ -180,6 +180,23 @@ def sha256_file(path: str | os.PathLike[str]) -> str:
     return digest.hexdigest()
 
 
+def sha256_path(path: str | os.PathLike[str]) -> str:
+    """Hash a file, or what a folder holds.
+
+    Args:
+        path: A file, or a folder: the files right in it are hashed, and their names; hidden ones are left out.
+
+    Returns:
+        64 lower-case hexadecimal digits; those of a file are `sha256_file`'s.
+    """
+    if not Path(path).is_dir():
+        return sha256_file(path)
+    inside = sorted(file for file in Path(path).iterdir() if file.is_file() and not file.name.startswith("."))
+    return hashlib.sha256(
+        "".join(f"{sha256_file(file)}  {file.name}\n" for file in inside).encode()
+    ).hexdigest()
+
+
 def stable_int(*parts: object) -> int:
     """Turn names into a 64-bit number that is the same in every process and on every machine.
 

@@ -28,7 +28,7 @@ def manifest(tmp_path_factory, speechlike, encode) -> Path:
 @pytest.fixture
 def files_in():
     """Give the bytes of every part in a folder, by name: equal folders are equal to the bit."""
-    return lambda folder: {path.name: path.read_bytes() for path in Path(folder).glob("*.parquet")}
+    return lambda folder: {path.name: path.read_bytes() for path in Path(folder).glob("[!.]*.parquet")}
 
 
 @pytest.fixture
@@ -37,13 +37,7 @@ def rows_in():
     import pyarrow.parquet
 
     def rows_in(folder):
-        parts = [pyarrow.parquet.read_table(path) for path in Path(folder).glob("*.parquet")]
+        parts = [pyarrow.parquet.read_table(path) for path in Path(folder).glob("[!.]*.parquet")]
         return {row["trial"]: row for part in parts for row in part.to_pylist()}
 
     return rows_in
-
-
-# DEV ONLY
-@pytest.fixture(scope="session")
-def tiny_onnx():
-    return Path("/root/.cache/ringtrue/models/default.onnx")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ringtrue.cli import main
-from ringtrue.data.trials import read_manifest
+from ringtrue.data.corpora.manifest import read_manifest
 from ringtrue.engine.folder import PartsFolder
 from ringtrue.engine.listing import Listing
 from ringtrue.engine.run import Filler, fill
@@ -78,11 +78,11 @@ def test_a_run_that_is_killed_goes_on_and_ends_the_same(tiny_onnx, manifest, tmp
     assert score(*command[1:], tmp_path / "whole") == 2
     out = tmp_path / "killed"
     run = subprocess.Popen([sys.executable, "-m", "ringtrue", *map(str, command), str(out)])
-    while len(list(out.glob("*.parquet"))) < 3 and run.poll() is None:
+    while len(list(out.glob("[!.]*.parquet"))) < 3 and run.poll() is None:
         time.sleep(0.01)
     os.kill(run.pid, signal.SIGKILL)
     run.wait()
-    times = {path: path.stat().st_mtime_ns for path in out.glob("*.parquet")}
+    times = {path: path.stat().st_mtime_ns for path in out.glob("[!.]*.parquet")}
     assert len(times) >= 3
     assert score(*command[1:], out) == 2
     assert {path: path.stat().st_mtime_ns for path in times} == times

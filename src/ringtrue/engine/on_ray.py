@@ -6,12 +6,14 @@ names, never sound) and what is done again when a machine is lost. A part that i
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from types import ModuleType
 from typing import Any
 
+from ringtrue import errors
 from ringtrue.engine.folder import Done, PartsFolder
 from ringtrue.engine.listing import Listing, Part
 from ringtrue.engine.work import Work
@@ -44,13 +46,10 @@ def fill_on_ray(work: Work, listing: Listing, folder: PartsFolder, workers: int)
     done = parts.repartition(target_num_rows_per_block=1).map_batches(
         _Actor, batch_size=1, compute=pool, num_cpus=1, fn_constructor_args=(work, folder)
     )
-    try:
-        for row in done.iter_rows():
-            yield Done(**row)
-    except ray.exceptions.RayTaskError as error:
-        if isinstance(error.cause, RingtrueError):
-            raise error.cause from None  # in one line, not with the traceback of another machine
-        raise
+    for row in done.iter_rows():
+        if row["error"]:
+            raise getattr(errors, row["error"])(row["outcome"])
+        yield Done(**json.loads(row["outcome"]))
 
 
 def _read(row: dict[str, Any], listing: Listing) -> Iterator[dict[str, Any]]:
@@ -68,8 +67,13 @@ class _Actor:
         self._filler = Filler(work, folder, 1)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        done = [asdict(one) for one in self._filler.fill(Part.from_json(text) for text in batch["part"])]
-        return {name: [row[name] for row in done] for name in done[0]}
+        """Fill the parts of a batch; an error of ours is an outcome too, since Ray keeps no more of it than text."""
+        try:
+            done = [asdict(one) for one in self._filler.fill(Part.from_json(text) for text in batch["part"])]
+        except RingtrueError as error:
+            self._filler.close()
+            return {"error": [type(error).__name__], "outcome": [str(error)]}
+        return {"error": [""] * len(done), "outcome": [json.dumps(one) for one in done]}
 
 
 def _connected() -> ModuleType:

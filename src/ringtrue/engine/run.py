@@ -42,8 +42,12 @@ class Filler:
 
     def __exit__(self, *_: object) -> None:
         """Stop its workers."""
-        if "_crew" in self.__dict__:
-            self._crew.dismiss()
+        self.close()
+
+    def close(self) -> None:
+        """Stop its workers; others start if there is more to do."""
+        if crew := self.__dict__.pop("_crew", None):
+            crew.dismiss()
 
     def fill(self, parts: Iterable[Part]) -> Iterator[Done]:
         """Make parts, or find them made.

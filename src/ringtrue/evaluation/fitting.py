@@ -19,7 +19,7 @@ from ringtrue.evaluation.judge import Question, read_models
 from ringtrue.evaluation.mappings import Fusion, Map, fit_fusion, fit_monotone, map_from, operating_point
 from ringtrue.evaluation.metrics import act_dcf, cllr, eer
 from ringtrue.evaluation.scores import Scores, read_scores, write_scores
-from ringtrue.files import sha256_file, write_json
+from ringtrue.files import sha256_file, sha256_path, write_json
 
 _TEST_SPLITS = ("test", "test_seen", "eval")
 
@@ -179,7 +179,7 @@ def _check_not_test(scores: Scores, question: Question) -> list[str]:
 
 def _fitted_on(question: Question, scores: Scores) -> dict[str, Any]:
     files = [*question.files, *([question.key] if question.key else [])]
-    described: dict[str, Any] = {"sha256": {str(path): sha256_file(path) for path in files}}
+    described: dict[str, Any] = {"sha256": {str(path): sha256_path(path) for path in files}}
     described |= {"bonafide_trials": scores.bonafide.size, "spoof_trials": scores.spoof.size}
     described |= {key: scores.metadata[key] for key in ("model", "model_sha256") if key in scores.metadata}
     for column in ("split", "corpus", "system"):
@@ -201,7 +201,7 @@ def _map_files(
         **first.metadata,
         "calibration": kind,
         "calibration_sha256": sha256_file(calibration),
-        "raw_scores_sha256": {str(path): sha256_file(path) for path in files},
+        "raw_scores_sha256": {str(path): sha256_path(path) for path in files},
     }
     write_scores(to, Scores(first.trials, first.labels, llrs, first.columns, metadata))
     return f"{to}: {len(first)} log-likelihood ratios"

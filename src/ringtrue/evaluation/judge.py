@@ -29,7 +29,7 @@ from ringtrue.evaluation.reading import read_columns
 from ringtrue.evaluation.scores import Scores, read_scores
 from ringtrue.evaluation.table import Evaluation, Table, evaluation
 from ringtrue.evaluation.tandem import VerifierRates, verifier_rates
-from ringtrue.files import sha256_file
+from ringtrue.files import sha256_path
 
 NOT_AUDITED = (
     "not known; `ringtrue score` notes it in the scores file, `ringtrue corpus audit` says it of a corpus"
@@ -259,7 +259,7 @@ def _judgement(
         "ringtrue": version("ringtrue"),
         "numpy": np.__version__,
         "bootstrap": f"{question.draws} draws, seed {question.seed}",
-        "sha256": {str(path): sha256_file(path) for path in files},
+        "sha256": {str(path): sha256_path(path) for path in files},
     }
     first, *rest = tables
     first = replace(first, notes=(*first.notes, *notes))
