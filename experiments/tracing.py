@@ -21,8 +21,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from ringtrue.data import audit
 from ringtrue.data.corpora import load_samples
+from ringtrue.data.surface import measure
 from ringtrue.data.trials import Trial
 from ringtrue.experiment.report import commit
 from ringtrue.files import write_rows
@@ -77,7 +77,7 @@ def pages(manifest: Path, seeds: int) -> Iterator[Table]:
         )
         by_id = {row["path"]: row for row in used}
         heard = [by_id[trial.id] for trial in clips.trials]
-        surface = audit.measure(clips.trials, load_samples)
+        surface = measure(clips.trials, load_samples)
         tasks = [fold_task(clips, heard, attribute, folds, fold) for fold in range(5)]
         methods = all_methods(clips, surface, countermeasures, SETTINGS)
         yield table(tasks, methods, attribute, "demo pages", list(countermeasures), say)

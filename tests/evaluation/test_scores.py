@@ -143,7 +143,7 @@ def test_files_that_are_no_text_or_not_there(tmp_path) -> None:
         (tmp_path / "binary").write_bytes(content)
         with pytest.raises(ScoresError if b"PAR1" not in content else RingtrueError, match=said):
             read_scores(tmp_path / "binary")
-    with pytest.raises(ScoresError, match="cannot be read"):
+    with pytest.raises(ScoresError, match="it is not a folder of scores"):
         read_scores(tmp_path)
     with pytest.raises(ScoresError, match="no file at"):
         read_scores(tmp_path / "missing.tsv")

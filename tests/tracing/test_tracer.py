@@ -249,13 +249,13 @@ def test_check_names_the_source_of_spoof_and_of_nothing_else(installed, tiny_onn
 
 
 def test_check_names_what_was_enrolled_and_no_longer_what_was_forgotten(
-    installed, tiny_onnx, tmp_path, capsys, encode
+    installed, tiny_onnx, tmp_path, capsys, encode, speechlike
 ):
     paths = []
     for number in range(6):
-        hiss = 0.1 * np.random.default_rng(number).standard_normal(32_000).astype(np.float32)
+        hiss = 0.05 * np.random.default_rng(number).standard_normal(32_000).astype(np.float32)
         paths.append(str(tmp_path / f"{number}.flac"))
-        (tmp_path / f"{number}.flac").write_bytes(encode("flac", hiss))
+        (tmp_path / f"{number}.flac").write_bytes(encode("flac", speechlike(2.0, number) + hiss))
     check = ["check", paths[5], "--model", str(tiny_onnx), "--threshold", "1e6"]
     assert main(check) == 1
     assert "source: unknown" in capsys.readouterr().out

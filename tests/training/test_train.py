@@ -25,7 +25,9 @@ from ringtrue.training.validation import development
 
 
 def weights(run):
-    return load_file(run / "last.safetensors") | {f"best/{k}": v for k, v in load_file(run / BEST).items()}
+    """Copied: what is loaded may lie in the file still, and change with it."""
+    held = load_file(run / "last.safetensors") | {f"best/{k}": v for k, v in load_file(run / BEST).items()}
+    return {name: tensor.clone() for name, tensor in held.items()}
 
 
 def assert_same(left, right):

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ringtrue.data.corpora import load_corpus, load_samples
 from ringtrue.data.surface import measure
+from ringtrue.models.frontend import FrontEndChoice
 from ringtrue.models.mio import Fusion, MiO
 from ringtrue.tracing.attributes import attribute_named, labelled
 from ringtrue.tracing.build import distilled_method
@@ -164,8 +165,7 @@ def all_methods(
     Returns:
         The methods.
     """
-    numbers = range(len(clips.choices))
-    alone = {_short(clips.choices[number].name): clips.with_front_ends([number]) for number in numbers}
+    alone = {name: clips.with_front_ends([number]) for number, name in enumerate(_short_names(clips.choices))}
     return [
         two_stage(countermeasures, clips, f"MiO two-stage, {settings.fusion}"),
         *(end_to_end(clips, fusion, settings.epochs, f"MiO end-to-end, {fusion}") for fusion in fusions),
@@ -256,8 +256,12 @@ def fetch_front_ends(settings: Settings, progress: Progress) -> None:
     fetch((choice.name for choice in settings.front_ends), progress)
 
 
-def _short(name: str) -> str:
-    return name.rstrip("/").rpartition("/")[2]
+def _short_names(choices: Sequence[FrontEndChoice]) -> list[str]:
+    """Name front ends by the ends of their names, and by their places where one is chosen twice."""
+    names = [choice.name.rstrip("/").rpartition("/")[2] for choice in choices]
+    return [
+        name if names.count(name) == 1 else f"{name} ({place})" for place, name in enumerate(names, start=1)
+    ]
 
 
 def _with_intervals(outcome: Outcome, seed: int) -> Row:

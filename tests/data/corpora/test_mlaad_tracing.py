@@ -201,4 +201,4 @@ def test_a_protocol_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
     with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("train.csv", bytes(2_000))
     with pytest.raises(CorpusError, match="it would unpack to 2000 bytes"):
-        mlaad_tracing._rows(tmp_path / "bomb.zip", "train.csv")
+        mlaad_tracing._rows(tmp_path / "bomb.zip", "train.csv", [])
