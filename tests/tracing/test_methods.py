@@ -267,7 +267,8 @@ def test_the_command_line_trains_and_evaluates(tmp_path, monkeypatch, capsys, en
     for name in (
         "MiO two-stage, outer",
         "MiO end-to-end, outer",
-        "log-mel alone",
+        "log-mel (1) alone",
+        "log-mel (2) alone",
         "kNN, all",
         "control: no speech",
     ):
