@@ -214,6 +214,15 @@ def test_cllr_and_the_curve_survive_extreme_scores() -> None:
     assert eer([1e300, 2e300], [-1e300]) == 0.0
 
 
+@given(scores_strategy, scores_strategy, st.floats(0.01, 0.99), st.floats(0.1, 20))
+def test_the_least_cost_is_that_of_the_whole_curve(bonafide, spoof, prior, cost) -> None:
+    """Ties and either class in the minority: corners are found from the smaller one."""
+    costs = DetectionCosts(prior, 1.0, cost)
+    frr, far, _ = det_curve(bonafide, spoof)
+    reject, accept = costs.weights
+    assert min_dcf(bonafide, spoof, costs) == np.min(reject * frr + accept * far)
+
+
 def test_dcf_thresholds_and_scale() -> None:
     """beta = 1.9: scores between -ln 1.9 and 0 are accepted; rejecting all costs 1.9, accepting all 1."""
     assert act_dcf([-0.64], [-0.65]) == 0.0

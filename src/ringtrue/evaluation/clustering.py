@@ -65,6 +65,7 @@ def resampling_of(scores: Scores, clusters: Clusters) -> Resampling:
     for side, columns in zip((scores.is_bonafide, ~scores.is_bonafide), clusters, strict=True):
         ordered = [*shared, *(name for name in columns if name not in shared)]
         names.append(np.stack([numbers[name][side] for name in ordered], axis=1) if ordered else None)
+    del numbers  # of millions of trials, before more is made of them
     return Resampling(scores.bonafide, scores.spoof, *names)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ringtrue.evaluation.metrics import as_scores
+from ringtrue.evaluation.metrics import as_scores, corners
 
 Counts = NDArray[np.int64]
 _PASSES = 60  # of whole-array pruning; what is left is finished point by point
@@ -51,19 +51,15 @@ def pool(bonafide: ArrayLike, spoof: ArrayLike) -> Blocks:
     >>> blocks.highest.tolist(), blocks.bonafide.tolist(), blocks.spoof.tolist()
     ([0.0, 2.0, 3.0], [0, 1, 1], [1, 1, 0])
     """
-    bonafide, spoof = as_scores(bonafide, "bona fide"), as_scores(spoof, "spoof")
-    scores = np.concatenate([bonafide, spoof])
-    order = np.argsort(scores, kind="stable")
-    scores = scores[order]
-    last_of_tie = np.flatnonzero(np.append(scores[1:] != scores[:-1], True))
-    bonafide_below = np.cumsum(order < bonafide.size)[last_of_tie]
-    spoof_below = last_of_tie + 1 - bonafide_below
-    kept = hull_points(np.append(0, spoof_below), np.append(0, bonafide_below))
-    return Blocks(
-        scores[last_of_tie[kept[1:] - 1]],
-        np.diff(np.append(0, bonafide_below)[kept]),
-        np.diff(np.append(0, spoof_below)[kept]),
-    )
+    bonafide, spoof = np.sort(as_scores(bonafide, "bona fide")), np.sort(as_scores(spoof, "spoof"))
+    bonafide_below, spoof_below = corners(bonafide, spoof)
+    kept = hull_points(spoof_below, bonafide_below)
+    below = bonafide_below[kept], spoof_below[kept]
+    highest = [
+        np.where(counts[1:] > 0, scores[counts[1:] - 1], -np.inf)
+        for scores, counts in zip((bonafide, spoof), below, strict=True)
+    ]
+    return Blocks(np.maximum(*highest), *(np.diff(counts) for counts in below))
 
 
 def eer_convex_hull(bonafide: ArrayLike, spoof: ArrayLike) -> float:

@@ -102,31 +102,32 @@ def _leak_findings(scores: Scores) -> list[Finding]:
 
 def _value_findings(scores: Scores) -> list[Finding]:
     """Constant and saturated scores."""
-    values, counts = np.unique(scores.scores, return_counts=True)
-    if values.size == 1:
-        problem = f"all {len(scores)} scores are {values[0]:g}"
+    ordered = np.sort(scores.scores)
+    ends = float(ordered[0]), float(ordered[-1])
+    at_ends = (
+        np.searchsorted(ordered, ends[0], side="right"),
+        ordered.size - np.searchsorted(ordered, ends[1]),
+    )
+    if ends[0] == ends[1]:
+        problem = f"all {len(scores)} scores are {ends[0]:g}"
         return [
             Finding("error", "constant", problem, "look for a model that was not loaded, or silent audio")
         ]
-    findings = []
-    if values.size < 3:
-        findings.append(
-            Finding(
-                "error",
-                "decisions",
-                f"there are only two distinct scores, {values[0]:g} and {values[1]:g}",
-                "these are decisions; write the scores that they were made from",
-            )
+    if sum(at_ends) == ordered.size:
+        problem = f"there are only two distinct scores, {ends[0]:g} and {ends[1]:g}"
+        remedy = "these are decisions; write the scores that they were made from"
+        return [Finding("error", "decisions", problem, remedy)]
+    remedy = "write logits in float32 or better: a sigmoid, a clip or too few printed digits did this"
+    return [
+        Finding(
+            "warning",
+            "saturated",
+            f"{count} trials ({count / len(scores):.1%}) share the {word} score {end:g}, so their order is lost",
+            remedy,
         )
-    for word, end in (("lowest", 0), ("highest", -1)):
-        if values.size >= 3 and counts[end] > max(1, _SATURATED * len(scores)):
-            problem = (
-                f"{counts[end]} trials ({counts[end] / len(scores):.1%}) share the {word} score {values[end]:g}, "
-                "so their order is lost"
-            )
-            remedy = "write logits in float32 or better: a sigmoid, a clip or too few printed digits did this"
-            findings.append(Finding("warning", "saturated", problem, remedy))
-    return findings
+        for word, end, count in zip(("lowest", "highest"), ends, at_ends, strict=True)
+        if count > max(1, _SATURATED * len(scores))
+    ]
 
 
 def _polarity_findings(scores: Scores) -> list[Finding]:

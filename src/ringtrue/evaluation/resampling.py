@@ -203,7 +203,11 @@ def _number_rows(codes: Numbers) -> tuple[Numbers, Counts]:
     """Number the distinct rows of whole numbers from -1 up: the number of each row, and a row of each number."""
     numbers = codes[:, 0] + np.int32(1)
     for column in codes.T[1:]:
-        numbers = _number_names(numbers * np.int64(2 + int(column.max())) + column + 1)
+        pairs = numbers.astype(np.int64)
+        pairs *= 2 + int(column.max())
+        pairs += column
+        pairs += 1
+        numbers = _number_names(pairs)
     firsts = np.empty(1 + int(numbers.max()), dtype=np.int64)
     firsts[numbers] = np.arange(numbers.size)
     return numbers, firsts
