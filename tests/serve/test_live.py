@@ -1,5 +1,6 @@
 """Live streams: the verdict of `check`, and clients that do what they should not."""
 
+import contextlib
 import json
 
 import numpy as np
@@ -13,16 +14,16 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus  # noqa: E402
 
 
 def converse(server, *messages):
-    """Send messages; give what came back until the service closed."""
+    """Send messages, as long as the service takes them; give what came back until it closed."""
     heard = []
     with client.connect(f"ws://127.0.0.1:{server.port}/v1/stream", max_size=None) as socket:
-        try:
+        with contextlib.suppress(ConnectionClosed):
             for message in messages:
                 socket.send(message)
+        with contextlib.suppress(ConnectionClosed):
             while True:
                 heard.append(json.loads(socket.recv(timeout=20)))
-        except ConnectionClosed:
-            return heard
+    return heard
 
 
 END = json.dumps({"end": True})

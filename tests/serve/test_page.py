@@ -1,76 +1,11 @@
 """The page in a real browser: files, microphone, errors, downloads, keyboard, contrast; nothing goes elsewhere."""
 
 import json
-import os
-import shutil
-import wave
-from pathlib import Path
 
 import pytest
 
 pytest.importorskip("fastapi")
-playwright = pytest.importorskip(
-    "playwright.sync_api", reason="the page's tests need playwright: ringtrue[dev]"
-)
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="the page's tests need a Chromium: apt-get install chromium"
-)
-PICTURES = os.environ.get("RINGTRUE_SCREENSHOTS")  # a folder to keep screenshots in
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory, speechlike):
-    """Chromium whose microphone hears a clip."""
-    heard = tmp_path_factory.mktemp("microphone") / "heard.wav"
-    samples = (30_000 * speechlike(4.0, seed=4, rate_hz=48_000)).astype("<i2")
-    with wave.open(str(heard), "wb") as file:
-        file.setparams((1, 2, 48_000, 0, "NONE", ""))
-        file.writeframes(samples.tobytes())
-    flags = ["--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
-             f"--use-file-for-fake-audio-capture={heard}"]  # fmt: skip
-    with playwright.sync_playwright() as driver:
-        running = driver.chromium.launch(executable_path=CHROMIUM, args=flags)
-        yield running
-        running.close()
-
-
-@pytest.fixture
-def page(browser, server):
-    """The page, opened; complains of script errors and of requests to anywhere else."""
-    context = browser.new_context(accept_downloads=True, permissions=["microphone"])
-    opened = context.new_page()
-    trouble = []
-    opened.on("pageerror", lambda error: trouble.append(str(error)))
-    opened.on("console", lambda line: trouble.append(line.text) if "Content Security" in line.text else None)
-    home = f"127.0.0.1:{server.port}"
-    opened.on(
-        "request",
-        lambda asked: home in asked.url or asked.url[:5] in ("blob:", "data:") or trouble.append(asked.url),
-    )
-    opened.set_default_timeout(20_000)
-    opened.goto(f"http://{home}/")
-    yield opened
-    context.close()
-    assert trouble == []
-
-
-def give(page, *files):
-    page.set_input_files("#files", [{"name": n, "mimeType": "audio/wav", "buffer": b} for n, b in files])
-
-
-def come_true(page, expression):
-    """Wait; Playwright's own wait for an expression evaluates a string, which the page's policy forbids."""
-    for _ in range(100):
-        if page.evaluate(expression):
-            return
-        page.wait_for_timeout(50)
-    raise AssertionError(expression)
-
-
-def keep(page, name):
-    if PICTURES:
-        page.screenshot(path=str(Path(PICTURES) / f"{name}.png"), full_page=True)
+from serve_page import come_true, give, keep, saved_data  # conftest puts it there
 
 
 def test_files_become_a_table_and_cards(page, clip):
