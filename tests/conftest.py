@@ -129,6 +129,7 @@ _SNDFILE = {  # kind -> container, subtype
     "wav_double": ("WAV", "DOUBLE"),
     "wav_mulaw": ("WAV", "ULAW"),
     "wav_alaw": ("WAV", "ALAW"),
+    "wavex": ("WAVEX", "PCM_16"),
     "wav_gsm": ("WAV", "GSM610"),
     "w64": ("W64", "PCM_16"),
     "flac": ("FLAC", "PCM_16"),

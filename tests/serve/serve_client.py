@@ -15,23 +15,24 @@ from pathlib import Path
 
 
 class Server:
-    """`ringtrue serve` on a free port."""
+    """`ringtrue serve` on a free port; `environment` adds to what it finds there."""
 
-    def __init__(self, model: Path, folder: Path, *options: str):
+    def __init__(self, model: Path, folder: Path, *options: str, environment: dict[str, str] | None = None):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
-        environment = {
+        variables = {
             **os.environ,
             "RINGTRUE_CACHE": str(folder),
             "TMPDIR": str(folder),
             "OMP_NUM_THREADS": "1",
+            **(environment or {}),
         }
         self.folder = folder
         self.log = folder / "log.txt"
         command = [sys.executable, "-m", "ringtrue", "serve", "--model", str(model), "--port", str(self.port)]
         with self.log.open("w") as log:
-            self.process = subprocess.Popen([*command, *options], env=environment, stderr=log, stdout=log)
+            self.process = subprocess.Popen([*command, *options], env=variables, stderr=log, stdout=log)
         deadline = time.monotonic() + 300
         while time.monotonic() < deadline and self.process.poll() is None:
             try:

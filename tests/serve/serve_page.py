@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 from pathlib import Path
@@ -44,13 +43,13 @@ def come_true(page, expression):
     raise AssertionError(expression)
 
 
-def saved_data(page, card, folder):
-    """Save a card's data, as a person would, and read them."""
+def saved(page, card, kind, folder):
+    """Save a card as HTML or JSON, as a person would; gives the file."""
     with page.expect_download() as download:
-        page.click(f"{card} .actions button:has-text('JSON')")
+        page.click(f"{card} .actions button:has-text('{kind}')")
     path = Path(folder) / download.value.suggested_filename
     download.value.save_as(path)
-    return json.loads(path.read_text())
+    return path
 
 
 def keep(page, name):

@@ -5,7 +5,7 @@ import json
 import pytest
 
 pytest.importorskip("fastapi")
-from serve_page import come_true, give, keep, saved_data  # conftest puts it there
+from serve_page import come_true, give, keep, saved  # conftest puts it there
 
 
 def test_files_become_a_table_and_cards(page, clip):
@@ -50,17 +50,12 @@ def test_the_microphone_is_judged_while_it_is_heard(page):
 def test_reports_are_saved_and_need_nothing_else(page, clip, tmp_path, browser):
     give(page, ("first.wav", clip))
     page.wait_for_selector("#r0")
-    saved = {}
-    for button in ("HTML", "JSON"):
-        with page.expect_download() as download:
-            page.click(f"#r0 .actions button:has-text('{button}')")
-        saved[button] = tmp_path / download.value.suggested_filename
-        download.value.save_as(saved[button])
-    assert json.loads(saved["JSON"].read_text())["verdict"]["schema"] == 1
-    text = saved["HTML"].read_text()
+    assert json.loads(saved(page, "#r0", "JSON", tmp_path).read_text())["verdict"]["schema"] == 1
+    path = saved(page, "#r0", "HTML", tmp_path)
+    text = path.read_text()
     assert "<script" not in text and "src=" not in text and "How far to trust this" in text
     report = browser.new_page()
-    report.goto(saved["HTML"].as_uri())
+    report.goto(path.as_uri())
     assert report.locator(".timeline rect").count() > 100
     keep(report, "report")
     report.close()

@@ -78,6 +78,7 @@ class ModelV1(BaseModel):
     name: str
     sha256: str
     bytes: int
+    ringtrue: str = Field(description="the version that trained it")
     calibration: dict[str, Any] = Field(description="the operating point, as in a verdict")
     trained_on: dict[str, Any]
     reference: dict[str, Any] = Field(

@@ -4,7 +4,7 @@ import * as browser from "./browser.js";
 import { card, tag } from "./card.js";
 import { scale } from "./charts.js";
 import { html } from "./elements.js";
-import { record } from "./record.js";
+import { prepare, record } from "./record.js";
 import * as service from "./service.js";
 import { clock, signed } from "./words.js";
 
@@ -126,6 +126,7 @@ async function switchHere() {
     box.disabled = true;
     try {
       await browser.load(about, service.fetchPart, (share) => { words.textContent = `loading, ${Math.round(100 * Math.min(1, share))} %`; });
+      await prepare();
       here = true;
       words.textContent = "Ready: nothing leaves this browser from here on.";
     } catch (error) {

@@ -1,11 +1,21 @@
 // A microphone -> chunks while it is heard, and a WAV file at the end.
 
+let context = null;
+
+/** Load what recording needs; nothing is asked of the network after that. */
+export async function prepare() {
+  if (context) return;
+  const made = new AudioContext();
+  await made.audioWorklet.addModule("/page/recorder.js");
+  context = made;
+}
+
 /** Start recording; `hear` gets each chunk as 16-bit samples. */
 export async function record(hear) {
   const raw = { echoCancellation: false, noiseSuppression: false, autoGainControl: false }; // each would change the voice
   const stream = await navigator.mediaDevices.getUserMedia({ audio: { channelCount: 1, ...raw } });
-  const context = new AudioContext();
-  await context.audioWorklet.addModule("/page/recorder.js");
+  await prepare();
+  await context.resume();
   const node = new AudioWorkletNode(context, "recorder", { numberOfOutputs: 0 });
   const chunks = [];
   node.port.onmessage = (event) => {
@@ -13,13 +23,15 @@ export async function record(hear) {
     chunks.push(samples);
     hear(samples);
   };
-  context.createMediaStreamSource(stream).connect(node);
+  const source = context.createMediaStreamSource(stream);
+  source.connect(node);
   return {
     rate: context.sampleRate,
     seconds: () => chunks.reduce((sum, chunk) => sum + chunk.length, 0) / context.sampleRate,
     async stop() {
       stream.getTracks().forEach((track) => track.stop());
-      await context.close();
+      source.disconnect();
+      await context.suspend();
       const stamp = new Date().toISOString().slice(0, 19).replaceAll(":", "-");
       return new File([header(chunks, context.sampleRate), ...chunks], `microphone-${stamp}.wav`, { type: "audio/wav" });
     },
