@@ -26,7 +26,8 @@ def alone(page, server):
     page.check("#here")
     page.wait_for_selector("#here-words:has-text('Ready')")
     assert "Recordings stay in this browser" in page.inner_text("#privacy")
-    asked, answered = [], answers(server)  # the service's own count, as a browser does not show all that it asks for
+    # The service counts too: a browser does not show all that it asks for.
+    asked, answered = [], answers(server)
     page.on("request", lambda request: request.url.startswith("blob:") or asked.append(request.url))
     page.on("websocket", lambda socket: asked.append(socket.url))
     page.context.set_offline(True)
@@ -43,7 +44,9 @@ def answers(server):
 @pytest.fixture(scope="module")
 def recordings(encode, speechlike):
     """Name -> content: shorter and longer than a window, at rates and in formats that browsers and we both read."""
-    stereo = np.stack([speechlike(6.0, seed=5, rate_hz=44_100), speechlike(6.0, seed=6, rate_hz=44_100)], axis=1)
+    stereo = np.stack(
+        [speechlike(6.0, seed=5, rate_hz=44_100), speechlike(6.0, seed=6, rate_hz=44_100)], axis=1
+    )
     quiet = 0.02 * speechlike(5.0, seed=7)
     return {
         "short.wav": encode("wav", speechlike(1.3, seed=1)),
