@@ -191,6 +191,19 @@ def test_no_request_makes_the_service_fail(server, data):
         assert set(answer) >= {"title", "status", "detail"}
 
 
+def test_every_error_is_described_as_what_it_is(server):
+    document = server.ask("GET", "/openapi.json")[1]
+    errors = [
+        content
+        for path in document["paths"].values()
+        for operation in path.values()
+        for status, response in operation["responses"].items()
+        if status >= "400"
+        for content in response.get("content", {})
+    ]
+    assert len(errors) > 10 and set(errors) == {"application/problem+json"}
+
+
 def test_a_new_key_is_printed_once(capsys):
     assert cli.main(["serve", "--new-key", "desk"]) == 0
     told = capsys.readouterr()

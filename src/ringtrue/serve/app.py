@@ -50,6 +50,7 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
         503: "too many recordings wait, or a worker died over this one",
     }.items()
 }
+_PROBLEM = "application/problem+json"
 _NAME_LENGTH = 120
 _JSON = "application/json"
 _Upload = Annotated[UploadFile, File(description="a recording, of any format and rate; its content decides")]
@@ -95,6 +96,20 @@ class Service:
         return await self.crew.run(request, descriptor(upload), limits.task_s + limits.max_check_s / 10)
 
 
+class _App(FastAPI):
+    """An application whose description says of what type errors are; FastAPI itself knows one type a route."""
+
+    def openapi(self) -> dict[str, Any]:
+        """Describe the API."""
+        if self.openapi_schema is None:
+            for path in super().openapi()["paths"].values():
+                for operation in path.values():
+                    for status, response in operation["responses"].items():
+                        if status >= "400" and "content" in response:
+                            response["content"] = {_PROBLEM: response["content"].popitem()[1]}
+        return super().openapi()
+
+
 def make_app(settings: ServeSettings) -> FastAPI:
     """Make the application.
 
@@ -105,7 +120,7 @@ def make_app(settings: ServeSettings) -> FastAPI:
         An application; its workers start with it.
     """
     service = Service(settings)
-    app = FastAPI(
+    app = _App(
         title="ringtrue",
         version=__version__,
         summary="Does this voice ring true? Recordings in, verdicts out; nothing is kept.",
@@ -248,4 +263,4 @@ async def _refused(_: Request, error: Exception) -> Response:
 
 
 def _problem(status: int, detail: str, headers: Any = None) -> Response:
-    return Response(problem(status, detail), status, headers, media_type="application/problem+json")
+    return Response(problem(status, detail), status, headers, media_type=_PROBLEM)
