@@ -53,7 +53,7 @@ class Server:
         return answer.status, json.loads(content) if content and "json" in kind else content, answer.headers
 
     def post(self, path, content, name="clip.wav", headers=None, **fields):
-        body, kind = multipart(content, name, fields)
+        body, kind = multipart(fields, (name, content))
         return self.ask("POST", path, body, {"Content-Type": kind, **(headers or {})})
 
     def processes(self):
@@ -75,14 +75,14 @@ class Server:
         return self.process.wait(30)
 
 
-def multipart(content, name, fields):
+def multipart(fields, *files):
+    """Encode a form; files are `(name, content)`."""
     edge = uuid.uuid4().hex
     parts = [
-        f'--{edge}\r\nContent-Disposition: form-data; name="{key}"\r\n\r\n{value}\r\n'
+        f'--{edge}\r\nContent-Disposition: form-data; name="{key}"\r\n\r\n{value}\r\n'.encode()
         for key, value in fields.items()
     ]
-    head = f'--{edge}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n\r\n'
-    return (
-        "".join(parts).encode() + head.encode() + content + f"\r\n--{edge}--\r\n".encode(),
-        f"multipart/form-data; boundary={edge}",
-    )
+    for name, content in files:
+        head = f'--{edge}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n\r\n'
+        parts += [head.encode(), content, b"\r\n"]
+    return b"".join([*parts, f"--{edge}--\r\n".encode()]), f"multipart/form-data; boundary={edge}"

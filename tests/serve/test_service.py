@@ -152,7 +152,7 @@ def test_a_worker_is_kept_within_its_memory(tiny_onnx, clip, tmp_path):
 
 def test_what_is_in_flight_is_finished_after_sigterm(tiny_onnx, clip, tmp_path):
     server = Server(tiny_onnx, tmp_path, "--workers", "1")
-    body, kind = multipart(clip, "clip.wav", {})
+    body, kind = multipart({}, ("clip.wav", clip))
     slow = socket.create_connection(("127.0.0.1", server.port))
     lines = ["POST /v1/check HTTP/1.1", f"Host: 127.0.0.1:{server.port}", f"Content-Type: {kind}"]
     head = "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""])

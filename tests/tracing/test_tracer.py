@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -305,3 +306,63 @@ def test_listen_says_the_source(installed, tiny_onnx, speechlike, capsys, monkey
     monkeypatch.setattr("ringtrue.inference.judge.Judge.llr", lambda self, score: -9.0)
     assert main(["listen", "-", "--model", str(tiny_onnx)]) == 1
     assert "  source: " in capsys.readouterr().out
+
+
+def test_a_service_enrolls_what_strangers_send_only_where_it_was_told_to(
+    made, tiny_onnx, tmp_path, encode, speechlike, monkeypatch
+):
+    """Each worker that judges knows of it at once, and the command line knows the same."""
+    pytest.importorskip("fastapi", reason="the service needs ringtrue[serve]")
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "serve"))
+    from serve_client import Server, multipart
+
+    (tmp_path / "models").mkdir()
+    shutil.copy(made[0], tmp_path / "models/tracer.onnx")
+    hiss = [0.05 * np.random.default_rng(number).standard_normal(32_000) for number in range(7)]
+    clips = [
+        encode("wav", (speechlike(2.0, number) + hiss[number]).astype(np.float32)) for number in range(7)
+    ]
+    closed = Server(tiny_onnx, tmp_path, "--threshold", "1e6")
+    assert closed.ask("GET", "/v1/enroll")[0] == 404
+    assert "/v1/enroll" not in closed.ask("GET", "/openapi.json")[1]["paths"]
+    assert closed.stop() == 0
+    server = Server(tiny_onnx, tmp_path, "--threshold", "1e6", "--enroll")
+
+    def sources():
+        """As each of the two workers has it, both asked again and again."""
+        return {server.post("/v1/check", clip)[1]["source"]["system"] for clip in clips[5:] * 3}
+
+    def send(name, *sent):
+        files = [(f"{number}.wav", content) for number, content in enumerate(sent)]
+        body, kind = multipart({"name": name, "vocoder": "vocos"}, *files)
+        return server.ask("POST", "/v1/enroll", body, {"Content-Type": kind})
+
+    assert sources() == {"unknown"}
+    status, problem, _ = send("hiss machine", *clips[:4], b"no sound")
+    assert status == 422 and "4 clips could be heard" in problem["detail"]
+    status, answer, _ = send("hiss machine", *clips[:5], b"no sound")
+    assert (status, answer["clips"], answer["vocoder"]) == (201, 5, "vocos")
+    assert any("left out: 5.wav" in note for note in answer["notes"])
+    assert sources() == {"hiss machine"}
+    assert [one["name"] for one in server.ask("GET", "/v1/enroll")[1]["enrolled"]] == ["hiss machine"]
+    by_hand = Tracer(made[0], enrolled=tmp_path / "by_hand.safetensors")
+    for number in range(5):
+        (tmp_path / f"{number}.wav").write_bytes(clips[number])
+    expected = enroll(by_hand, "x", [tmp_path / f"{number}.wav" for number in range(5)], print).position
+    kept = Tracer(tmp_path / "models/tracer.onnx").enrolled.prototypes["hiss machine"].position
+    np.testing.assert_allclose(kept, expected, rtol=1e-5, atol=1e-6)
+    assert send("", *clips[:5])[0] == 422
+    assert send("a\nb", *clips[:5])[0] == 422
+    assert server.ask("DELETE", "/v1/enroll/hiss%20machine")[0] == 204
+    assert server.ask("DELETE", "/v1/enroll/hiss%20machine")[0] == 404
+    assert sources() == {"unknown"}
+    assert server.stop() == 0 and "Traceback" not in server.log.read_text()
+
+
+def test_enrolment_over_http_is_refused_without_a_tracer_or_to_everybody(tiny_onnx, capsys, monkeypatch):
+    pytest.importorskip("fastapi", reason="the service needs ringtrue[serve]")
+    words = ["serve", "--model", str(tiny_onnx), "--enroll"]
+    assert main([*words, "--host", "0.0.0.0"]) == 2
+    assert "it needs --keys" in capsys.readouterr().err
+    assert main(words) == 2
+    assert "no tracer at" in capsys.readouterr().err

@@ -28,6 +28,9 @@ def add(command: Command) -> None:
         "--keys", type=Path, metavar="FILE", help="admit only clients with one of these API keys"
     )
     serve.add_argument("--new-key", metavar="NAME", help="print a new key and its line for --keys, and stop")
+    serve.add_argument(
+        "--enroll", action="store_true", help="let clients add generators to those that are named"
+    )
     serve.add_argument("--max-upload-mb", type=int, default=256, help="largest upload in MiB (256)")
     serve.add_argument("--per-client", type=int, default=16, help="requests of one client at a time (16)")
     serve.add_argument("--rate", type=float, default=600.0, help="requests of one client a minute (600)")
@@ -54,11 +57,15 @@ def _serve(options: argparse.Namespace) -> int:
         workers=options.workers,
         hosts=(*LOOPBACK, options.host, *options.allow_host),
         keys=read_keys(options.keys) if options.keys else {},
+        enroll=options.enroll,
         max_upload_bytes=options.max_upload_mb << 20,
         per_client=options.per_client,
         rate_a_minute=options.rate,
         burst=max(20, round(options.rate / 5)),
     )
+    if options.enroll and options.host not in LOOPBACK and not settings.keys:
+        complain("--enroll changes what everybody is told: beyond this machine it needs --keys")
+        return ERROR
     if options.host not in LOOPBACK and not settings.keys:
         say(f"anybody who reaches {options.host} may use this service; --keys admits only some")
     say(f"http://{options.host}:{options.port}  (Ctrl-C stops it)")

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ringtrue.cli.terminal import ERROR, OK, Command, complain, say
-
-if TYPE_CHECKING:
-    from ringtrue.inference.source import Tracer
 
 
 def add(command: Command) -> None:
@@ -93,9 +89,10 @@ def _evaluate(options: argparse.Namespace) -> int:
 def _enroll(options: argparse.Namespace) -> int:
     from ringtrue.audio import find_recordings
     from ringtrue.errors import RingtrueError
+    from ringtrue.inference.source import find_tracer
     from ringtrue.tracing.enroll import enroll
 
-    tracer = _tracer(options.tracer)
+    tracer = find_tracer(options.tracer)
     clips = []
     for clip in find_recordings(options.clips):
         if isinstance(clip, RingtrueError):
@@ -107,7 +104,9 @@ def _enroll(options: argparse.Namespace) -> int:
 
 
 def _list(options: argparse.Namespace) -> int:
-    tracer = _tracer(options.tracer)
+    from ringtrue.inference.source import find_tracer
+
+    tracer = find_tracer(options.tracer)
     for one in tracer.known:
         kind = "enrolled" if one.is_enrolled else "trained"
         print(
@@ -117,18 +116,8 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _forget(options: argparse.Namespace) -> int:
-    _tracer(options.tracer).enrolled.remove(options.name)
+    from ringtrue.inference.source import find_tracer
+
+    find_tracer(options.tracer).enrolled.remove(options.name)
     print(f"{options.name}: forgotten")
     return OK
-
-
-def _tracer(path: Path | None) -> Tracer:
-    from ringtrue.errors import CheckpointError
-    from ringtrue.inference.source import Tracer, installed_tracer
-
-    chosen = path or installed_tracer()
-    if not chosen.is_file():
-        raise CheckpointError(
-            f"no tracer at {chosen}: `ringtrue trace train SETTINGS --detector CHECKPOINT` makes one, or give --tracer"
-        )
-    return Tracer(chosen)

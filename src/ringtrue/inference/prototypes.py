@@ -104,20 +104,34 @@ class Enrolled:
     def __init__(self, path: Path, tracer_sha256: str):
         self.path = path
         self._tracer = tracer_sha256
-        self.prototypes: dict[str, Prototype] = {}
-        if not path.exists():
-            return
-        tensors, metadata = _read(path)
-        if metadata.get("tracer_sha256") != tracer_sha256:
+        self._known: dict[str, Prototype] = {}
+        self._state: tuple[int, ...] | None = None  # of the file when it was read
+        assert self.prototypes is self._known  # a file that cannot be used is told of now
+
+    @property
+    def prototypes(self) -> Mapping[str, Prototype]:
+        """Name -> prototype; read again where the file has changed, as by another process."""
+        try:
+            status = self.path.stat()
+            state = status.st_ino, status.st_size, status.st_mtime_ns
+        except FileNotFoundError:
+            state = None
+        if state != self._state:
+            self._known, self._state = self._load() if state else {}, state
+        return self._known
+
+    def _load(self) -> dict[str, Prototype]:
+        tensors, metadata = _read(self.path)
+        if metadata.get("tracer_sha256") != self._tracer:
             raise CheckpointError(
-                f"{path} was enrolled with another tracer ({str(metadata.get('tracer_sha256'))[:12]}… and not "
-                f"{tracer_sha256[:12]}…): enroll its generators again, or use that tracer"
+                f"{self.path} was enrolled with another tracer ({str(metadata.get('tracer_sha256'))[:12]}… and not "
+                f"{self._tracer[:12]}…): enroll its generators again, or use that tracer"
             )
         try:
-            for name, known in json.loads(metadata["prototypes"]).items():
-                self.prototypes[name] = Prototype(**known, position=tensors[name])
-        except (KeyError, TypeError, ValueError) as error:
-            raise CheckpointError(f"{path} is damaged: {error}; delete it and enroll again") from error
+            known = json.loads(metadata["prototypes"])
+            return {name: Prototype(**one, position=tensors[name]) for name, one in known.items()}
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(f"{self.path} is damaged: {error}; delete it and enroll again") from error
 
     def add(self, prototype: Prototype) -> None:
         """Add a generator, or replace the one of that name, and save."""
@@ -143,7 +157,6 @@ class Enrolled:
         metadata = {"tracer_sha256": self._tracer, "prototypes": json.dumps(known)}
         with atomic_path(self.path) as temporary:
             temporary.write_bytes(_written(positions, metadata))
-        self.prototypes = prototypes
 
 
 def nearest(embedding: NDArray[np.float32], prototypes: Sequence[Prototype]) -> list[tuple[Prototype, float]]:

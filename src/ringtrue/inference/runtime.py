@@ -126,14 +126,14 @@ class Detector:
         if verdict.decision != "spoof":
             return verdict
         try:
-            tracer = self._tracer
+            tracer = self.tracer
         except CheckpointError as error:
             return replace(verdict, warnings=(*verdict.warnings, f"the source was not traced: {error}"))
         return replace(verdict, source=asdict(tracer.trace(hearing.suspects()))) if tracer else verdict
 
     @cached_property
-    def _tracer(self) -> Tracer | None:
-        """The installed tracer, loaded when the first recording is judged spoof."""
+    def tracer(self) -> Tracer | None:
+        """The installed tracer, loaded when it is first needed, as by a verdict of spoof; None where there is none."""
         return Tracer.installed()
 
     def stream(

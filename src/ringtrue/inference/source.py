@@ -253,6 +253,26 @@ def installed_tracer() -> Path:
     return cache_dir() / "models" / "tracer.onnx"
 
 
+def find_tracer(path: Path | None = None) -> Tracer:
+    """Give a tracer where one is needed.
+
+    Args:
+        path: An ``.onnx`` file; None takes the installed one.
+
+    Returns:
+        The tracer.
+
+    Raises:
+        CheckpointError: There is none.
+    """
+    chosen = path or installed_tracer()
+    if not chosen.is_file():
+        raise CheckpointError(
+            f"no tracer at {chosen}: `ringtrue trace train SETTINGS --detector CHECKPOINT` makes one, or give --tracer"
+        )
+    return Tracer(chosen)
+
+
 def _read_card(session: Any, path: Path) -> dict[str, Any]:
     text = session.get_modelmeta().custom_metadata_map.get(CARD_KEY)
     if text is None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
+import numpy as np
 from fastapi import (
     APIRouter,
     FastAPI,
@@ -28,15 +30,18 @@ from starlette.websockets import WebSocket
 from ringtrue import __version__
 from ringtrue.errors import RingtrueError
 from ringtrue.inference.batch import Setup
+from ringtrue.inference.prototypes import ENOUGH, Prototype
+from ringtrue.inference.source import find_tracer
 from ringtrue.serve.assets import FOR_EVER, browser_runtime, page_routes
 from ringtrue.serve.crew import Busy, Crew, WorkerLost
 from ringtrue.serve.guard import Guard, problem
 from ringtrue.serve.jobs import Jobs
 from ringtrue.serve.live import serve_stream
 from ringtrue.serve.meters import Meters
-from ringtrue.serve.schema import JobV1, Limits, ModelsV1, Problem, VerdictV1
+from ringtrue.serve.schema import EnrolledV1, EnrolmentsV1, JobV1, Limits, ModelsV1, Problem, VerdictV1
 from ringtrue.serve.settings import ServeSettings
 from ringtrue.serve.worker import Bounds
+from ringtrue.tracing.enroll import enroll_embeddings
 
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": what}
@@ -52,6 +57,7 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
 }
 _PROBLEM = "application/problem+json"
 _NAME_LENGTH = 120
+_Word = Annotated[str, Form(max_length=80, pattern=r"^[^\x00-\x1f\x7f]*$")]  # of a generator's description
 _JSON = "application/json"
 _Upload = Annotated[UploadFile, File(description="a recording, of any format and rate; its content decides")]
 
@@ -133,6 +139,8 @@ def make_app(settings: ServeSettings) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(StarletteHTTPException, _refused)
     app.include_router(_api(service))
+    if settings.enroll:
+        app.include_router(_enrolment(service))
     app.include_router(_operations(service))
     app.include_router(page_routes())
     app.add_middleware(Guard, settings=settings, observe=service.meters.observe)
@@ -204,6 +212,62 @@ def _api(service: Service) -> APIRouter:
     async def stream(socket: WebSocket) -> None:
         """See `ringtrue.serve.live`."""
         await serve_stream(socket, service.live, service.settings)
+
+    return routes
+
+
+def _enrolment(service: Service) -> APIRouter:
+    """Routes that change what everybody is told; there only if the service was started so."""
+    routes, tracer, one_at_a_time = (
+        APIRouter(prefix="/v1", responses=_PROBLEMS),
+        find_tracer(),
+        asyncio.Lock(),
+    )
+
+    def known(one: Prototype, notes: list[str]) -> EnrolledV1:
+        return EnrolledV1(
+            name=one.name,
+            acoustic_model=one.acoustic_model,
+            vocoder=one.vocoder,
+            clips=one.clips,
+            notes=notes,
+        )
+
+    @routes.get("/enroll", response_model=EnrolmentsV1)
+    async def enrolled() -> dict[str, Any]:
+        """List the generators that were added."""
+        return {"enrolled": [known(one, []) for one in tracer.enrolled.prototypes.values()]}
+
+    @routes.post("/enroll", status_code=201, response_model=EnrolledV1)
+    async def enroll(
+        name: _Word,
+        file: Annotated[list[UploadFile], File(max_length=2 * ENOUGH, description="5 to 20 clips of it")],
+        acoustic_model: _Word = "",
+        vocoder: _Word = "",
+    ) -> EnrolledV1:
+        """Add a generator to those that are named, in place of one of that name; kept is a mean of embeddings."""
+        embeddings, notes = [], []
+        for clip in file:  # one after the other: recordings of others come in between
+            try:
+                embeddings.append(json.loads(await service.judge(clip, "embed")))
+            except Busy:
+                raise
+            except RingtrueError as error:
+                notes.append(f"left out: {error}")
+        vectors = np.array(embeddings, dtype=np.float32).reshape(len(embeddings), len(tracer.centre))
+        async with one_at_a_time:
+            made = await asyncio.to_thread(
+                enroll_embeddings, tracer, name, vectors, notes.append, acoustic_model, vocoder
+            )
+        return known(made, notes)
+
+    @routes.delete("/enroll/{name:path}", status_code=204, responses={404: {"model": Problem}})
+    async def forget_generator(name: str) -> None:
+        """Remove a generator that was added."""
+        async with one_at_a_time:
+            if name not in tracer.enrolled.prototypes:
+                raise HTTPException(404, "no generator of that name was added; GET /v1/enroll lists them")
+            await asyncio.to_thread(tracer.enrolled.remove, name)
 
     return routes
 

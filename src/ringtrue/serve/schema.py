@@ -111,6 +111,22 @@ class ModelsV1(Exact):
     browser: BrowserV1 | None = Field(description="null where the service came without the runtime")
 
 
+class EnrolledV1(BaseModel):
+    """A generator that was added from a few clips."""
+
+    name: str
+    acoustic_model: str = Field(description="empty if it was not given")
+    vocoder: str = Field(description="empty if it was not given")
+    clips: int
+    notes: list[str] = Field([], description="clips that were left out, and doubts")
+
+
+class EnrolmentsV1(BaseModel):
+    """The generators that were added to this service's tracer."""
+
+    enrolled: list[EnrolledV1]
+
+
 class Problem(BaseModel):
     """What is wrong with a request (RFC 9457)."""
 

@@ -20,7 +20,8 @@ class ServeSettings:
         hosts: Names under which the service may be asked for. A page elsewhere that has its own name point to this
             machine (DNS rebinding) is refused by it.
         keys: Name -> sha256 of an API key; empty lets everybody in.
-        max_upload_bytes: Of one recording.
+        enroll: Whether clients may add generators to those that are named, and remove them.
+        max_upload_bytes: Of one request.
         max_check_s: Longest recording of ``/v1/check``.
         max_job_s: Longest recording of a job.
         max_live_s: Longest live stream.
@@ -43,6 +44,7 @@ class ServeSettings:
     workers: int = 2
     hosts: tuple[str, ...] = LOOPBACK
     keys: Mapping[str, str] = field(default_factory=dict)
+    enroll: bool = False
     max_upload_bytes: int = 256 << 20
     max_check_s: float = 15 * 60.0
     max_job_s: float = 4 * 3600.0

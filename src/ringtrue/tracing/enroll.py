@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ringtrue.audio import load
 from ringtrue.errors import AudioError
@@ -45,9 +46,36 @@ def enroll(
             waves.append(prepare(load(str(recording)).samples))
         except AudioError as error:
             progress(f"left out: {error}")
-    if len(waves) > ENOUGH:
-        progress(f"{len(waves)} clips: more than {ENOUGH} help little; training a tracer on them would")
     embeddings = tracer.embed(np.stack(waves)) if waves else np.empty((0, len(tracer.centre)), np.float32)
+    return enroll_embeddings(tracer, name, embeddings, progress, acoustic_model, vocoder)
+
+
+def enroll_embeddings(
+    tracer: Tracer,
+    name: str,
+    embeddings: NDArray[np.float32],
+    progress: Progress,
+    acoustic_model: str = "",
+    vocoder: str = "",
+) -> Prototype:
+    """Add a generator whose clips were embedded already, as by a process that may write nothing.
+
+    Args:
+        tracer: The tracer.
+        name: What to call the generator; one of the same name is replaced.
+        embeddings: `(n, D)`, one row a clip, of `Tracer.embed`.
+        progress: Told of doubts.
+        acoustic_model: Its acoustic model, if known.
+        vocoder: Its vocoder, if known.
+
+    Returns:
+        The prototype.
+
+    Raises:
+        CheckpointError: There are fewer than five clips.
+    """
+    if len(embeddings) > ENOUGH:
+        progress(f"{len(embeddings)} clips: more than {ENOUGH} help little; training a tracer on them would")
     prototype = make_prototype(name, embeddings, tracer.centre, tracer.centre_weight, acoustic_model, vocoder)
     if prototype.spread > tracer.card["threshold"]:
         progress(
