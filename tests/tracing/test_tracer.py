@@ -10,11 +10,11 @@ import torch
 
 from ringtrue.cli import main
 from ringtrue.errors import CheckpointError, CorpusError
+from ringtrue.inference.enroll import enroll
 from ringtrue.inference.prototypes import Enrolled, make_prototype, nearest
 from ringtrue.inference.runtime import Detector
 from ringtrue.inference.source import NAMED, UNKNOWN, Tracer, prepare
 from ringtrue.tracing.distil import distil, export_tracer, load_detector, trunk_statistics
-from ringtrue.tracing.enroll import enroll
 
 BARK = "suno/bark"
 

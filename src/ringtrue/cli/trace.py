@@ -89,8 +89,8 @@ def _evaluate(options: argparse.Namespace) -> int:
 def _enroll(options: argparse.Namespace) -> int:
     from ringtrue.audio import find_recordings
     from ringtrue.errors import RingtrueError
+    from ringtrue.inference.enroll import enroll
     from ringtrue.inference.source import find_tracer
-    from ringtrue.tracing.enroll import enroll
 
     tracer = find_tracer(options.tracer)
     clips = []

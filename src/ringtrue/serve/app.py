@@ -30,6 +30,7 @@ from starlette.websockets import WebSocket
 from ringtrue import __version__
 from ringtrue.errors import RingtrueError
 from ringtrue.inference.batch import Setup
+from ringtrue.inference.enroll import enroll_embeddings
 from ringtrue.inference.prototypes import ENOUGH, Prototype
 from ringtrue.inference.source import find_tracer
 from ringtrue.serve.assets import FOR_EVER, browser_runtime, page_routes
@@ -41,7 +42,6 @@ from ringtrue.serve.meters import Meters
 from ringtrue.serve.schema import EnrolledV1, EnrolmentsV1, JobV1, Limits, ModelsV1, Problem, VerdictV1
 from ringtrue.serve.settings import ServeSettings
 from ringtrue.serve.worker import Bounds
-from ringtrue.tracing.enroll import enroll_embeddings
 
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": what}
