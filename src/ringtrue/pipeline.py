@@ -264,9 +264,10 @@ def score_split(
         (load_trimmed, f"{fingerprint(trials)} trimmed") if trim else (load_samples, fingerprint(trials))
     )
     key = {"model_sha256": detector.sha256, "trials": name, "leaks": noted.get("leaks")}
-    if (kept := _kept_scores(out, key)) is not None:
-        return kept, list(kept.metadata["unreadable"])
     journal = out.with_name(f".{out.stem}-{detector.sha256[:16]}-{name.replace(' ', '-')}.jsonl")
+    if (kept := _kept_scores(out, key)) is not None:
+        journal.unlink(missing_ok=True)  # of a run that was killed when all was written
+        return kept, list(kept.metadata["unreadable"])
     scored: dict[str, float] = {}
     errors: list[str] = []
     for outcome in score_resumably(detector.score_windows, trials, load, journal):

@@ -60,6 +60,15 @@ def test_killed_it_goes_on_and_ends_in_the_same(job, ground, undisturbed, reques
         assert artefacts(folder) == wanted, f"after {kills} kills in {lives} lives"
 
 
+def test_killed_when_all_but_clearing_up_is_done_it_still_clears_up(ground, undisturbed):
+    wanted, events, _ = undisturbed("scoring")
+    for back in range(3):
+        folder = ground / f"scoring-last-{back}"
+        live("scoring", folder, ground / "material", Fault(at_event=events - back))
+        assert live("scoring", folder, ground / "material").done
+        assert artefacts(folder) == wanted
+
+
 @pytest.mark.parametrize("job", ["training", "scoring", "corpus"])
 def test_two_in_one_folder_end_in_the_same(job, ground, undisturbed):
     """Both do the work, or one waits, or one is refused: nobody spoils what the other does."""
