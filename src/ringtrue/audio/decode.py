@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ringtrue.audio.resample import MAX_RATE_HZ, MIN_RATE_HZ, Samples, to_float
+from ringtrue.audio.riff import refuse_claims
 from ringtrue.errors import AudioError
 
 Source: TypeAlias = str | os.PathLike[str] | bytes | BinaryIO | tuple[NDArray[Any], int]
@@ -296,6 +297,7 @@ def _open_ffmpeg(
         if form != "g722":  # that demuxer knows its one rate
             options["sample_rate"] = str(rate_hz)
     if hasattr(file, "seek"):
+        refuse_claims(file, name)
         file.seek(0)
     try:
         container = stack.enter_context(av.open(file, format=form, options=options, metadata_errors="ignore"))
