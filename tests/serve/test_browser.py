@@ -137,13 +137,13 @@ def test_a_model_that_was_changed_on_its_way_is_not_used(page, clip):
 
 
 def test_an_installation_without_the_runtime_says_so_and_judges_on_the_service(
-    browser, tiny_onnx, clip, tmp_path
+    browser, tiny_onnx, clip, tmp_path, tmp_path_factory
 ):
     """A copy of the package as a source install has it."""
     package = Path(ringtrue.__file__).parent
     shutil.copytree(package, tmp_path / "ringtrue", ignore=shutil.ignore_patterns("runtime", "__pycache__"))
-    (tmp_path / "serve").mkdir()
-    server = Server(tiny_onnx, tmp_path / "serve", environment={"PYTHONPATH": str(tmp_path)})
+    folder = tmp_path_factory.mktemp("serve")  # a short name: sockets lie below it
+    server = Server(tiny_onnx, folder, environment={"PYTHONPATH": str(tmp_path)})
     assert server.ask("GET", "/v1/models")[1]["browser"] is None
     with opened(browser, server) as page:
         page.wait_for_selector("#here-words:has-text('came without the runtime')")

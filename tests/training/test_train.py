@@ -127,8 +127,8 @@ def test_two_processes_take_the_steps_of_one_though_one_is_killed(trials, loader
     (tmp_path / "two.yaml").write_text(one.to_yaml())
     script = Path(__file__).with_name("two_processes.py")
     done = subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-addr", "127.0.0.1",
-         "--master-port", str(free_port()), "--max-restarts", "1", script, tmp_path],
+        [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--rdzv-backend", "c10d",
+         "--rdzv-endpoint", f"127.0.0.1:{free_port()}", "--max-restarts", "1", script, tmp_path],
         capture_output=True, text=True, timeout=900, env={**os.environ, "GLOO_SOCKET_IFNAME": "lo"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]

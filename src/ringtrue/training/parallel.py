@@ -94,5 +94,9 @@ def join_team() -> Team:
     if not torch.distributed.is_initialized():
         if torch.cuda.is_available():  # or all processes of a machine would take its first GPU
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-        torch.distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+        # torchrun keeps one store over its restarts: without a name for each, processes find the addresses of the dead.
+        store, rank, size = next(torch.distributed.rendezvous("env://"))  # type: ignore[attr-defined]
+        store = torch.distributed.PrefixStore(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"), store)  # type: ignore[attr-defined]
+        backend = "nccl" if torch.cuda.is_available() else "gloo"
+        torch.distributed.init_process_group(backend, store=store, rank=rank, world_size=size)
     return Team(torch.distributed.get_rank(), size)
