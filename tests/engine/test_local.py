@@ -65,9 +65,7 @@ def test_a_part_that_is_there_is_kept_and_a_damaged_one_is_made_again(
     whole = files_in(out)
     gone, damaged, *_ = sorted(whole)
     (out / gone).unlink()
-    content = bytearray(whole[damaged])
-    content[len(content) // 3] ^= 1
-    (out / damaged).write_bytes(content)
+    (out / damaged).write_bytes(whole[damaged][:-20])
     done = fill(work, listing, str(out), "local", 1, print, {})
     assert {f"{part.name}.parquet" for part in done if part.is_new} == {gone, damaged}
     assert files_in(out) == whole
