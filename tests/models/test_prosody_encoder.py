@@ -23,6 +23,8 @@ VARIANTS = [
     *(("mio", {"front_ends": [FRAMES, {**FRAMES, "pool": 3}], "fusion": fusion}) for fusion in FUSIONS),
     ("mio", {"front_ends": [{**FRAMES, "layer": "all"}], "fusion": "concat"}),
     ("mio", {"front_ends": [FRAMES] * 3, "fusion": "outer"}),
+    ("envelope", {}),
+    ("envelope", {"orders": 12}),
 ]
 BUDGET = {"XS": 100_000, "S": 280_000, "M": 500_000}
 

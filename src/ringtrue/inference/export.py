@@ -60,10 +60,10 @@ def export_onnx(
     """
     torch = require("torch", "train")
     built, card = checkpoint.load(source)
-    if card.architecture != "prosody_encoder":
+    if not hasattr(built, "judge"):
         raise CheckpointError(
             f"{source} holds a {card.architecture}, whose front ends are not part of it and do not run without torch; "
-            "only a prosody_encoder is exported"
+            "what is exported is a model that judges clips and frames in one pass"
         )
 
     class Detector(torch.nn.Module):  # type: ignore[misc, name-defined]

@@ -121,14 +121,24 @@ class LogFilterbank(nn.Module):
         Returns:
             `(B, C, F, L)` with L = ``frame_count(T)``, zero mean over time in every band.
         """
+        image = torch.log(self.energies(wave) + 1e-6)
+        return image - image.mean(dim=3, keepdim=True)
+
+    def energies(self, wave: Tensor) -> Tensor:
+        """Compute what the image is the logarithm of.
+
+        Args:
+            wave: `(B, T)`, T at least `FRAME`.
+
+        Returns:
+            Energies `(B, C, F, L)` of bands of the levelled wave.
+        """
         wave = wave - wave.mean(dim=1, keepdim=True)
         rms = wave.square().mean(dim=1, keepdim=True).sqrt()
         wave = wave * (LEVEL / (rms + 1e-5))  # the floor keeps digital silence silent
         energies = self._energies_by_convolution(wave) if self.for_onnx else self._energies(wave)
-        if energies.dtype != torch.float64:
-            energies = energies.float()  # training may run the products above in bfloat16
-        image = torch.log(energies + 1e-6)
-        return image - image.mean(dim=3, keepdim=True)
+        # training may run the products above in bfloat16
+        return energies if energies.dtype == torch.float64 else energies.float()
 
     def _energies(self, wave: Tensor) -> Tensor:
         """Band energies `(B, C, F, L)` by the FFT, which is what torch does best."""

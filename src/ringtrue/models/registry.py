@@ -9,7 +9,7 @@ from ringtrue.errors import CheckpointError
 if TYPE_CHECKING:
     from torch import nn
 
-MODELS = ("prosody_encoder", "mio")
+MODELS = ("prosody_encoder", "mio", "envelope")
 """Registered architectures. Adding one is a file in this folder, a name here and a line in `_class_of`."""
 
 
@@ -42,6 +42,10 @@ def _class_of(name: str) -> type[nn.Module]:
         from ringtrue.models.mio import MiO
 
         return MiO
+    if name == "envelope":
+        from ringtrue.models.envelope import EnvelopeDetector
+
+        return EnvelopeDetector
     from ringtrue.models.prosody_encoder import ProsodyEncoder
 
     return ProsodyEncoder
