@@ -14,14 +14,45 @@ from __future__ import annotations
 
 import argparse
 import csv
+import shlex
 import sys
 from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from pages import LEAST
+import numpy as np
+from numpy.typing import NDArray
+from pages import FLOOR, LEAST, page_eers, rows_of
 
+from ringtrue.data.audit import content_blind_floor
+from ringtrue.data.augment import POLICIES, Augment
+from ringtrue.data.corpora import load_samples
+from ringtrue.data.surface import content_blind_features
 from ringtrue.data.trials import Trial, write_manifest
+from ringtrue.evaluation.calibrate import (
+    Calibration,
+    abstention_band,
+    bonafide_rejection_rate,
+    fit_affine,
+    threshold_for_bonafide_rejection,
+)
+from ringtrue.evaluation.hull import min_cllr
+from ringtrue.evaluation.metrics import cllr, eer
+from ringtrue.experiment.plan import read_experiment, resolve
+from ringtrue.experiment.report import commit
+from ringtrue.experiment.runs import is_done, run_scores
+from ringtrue.files import write_rows
+from ringtrue.models.envelope import EnvelopeDetector
+from ringtrue.pipeline import load_trimmed
+from ringtrue.training import envelope
+from ringtrue.windows import split
+
+Row = dict[str, Any]
+Array = NDArray[np.float64]
+CHOSEN = "chosen by the other folds"
+SHOWN = (0.01, 0.05, 0.1)  # shares of people, of which the thresholds are shown
 
 LICENCES = {
     "MIT",
@@ -106,6 +137,311 @@ def write_folds(manifest: Path, folder: Path) -> None:
         say(f"{path}: {dict(Counter((t.split, t.label) for t in trials))}")
 
 
+@dataclass(frozen=True, order=True)
+class Recipe:
+    """How an envelope detector is fitted.
+
+    Attributes:
+        copies: Policy that makes changed copies of the training clips, ``none`` for no copies.
+        evenly: What counts alike in training: every ``page`` or every ``clip``.
+        ridge: On the weights of the spreads.
+        valleys: Whether the depth of the valleys is heard beside the spreads.
+    """
+
+    copies: str
+    evenly: str
+    ridge: float
+    valleys: bool
+
+    def __str__(self) -> str:
+        """Such as ``envelope: copies default, each page alike, ridge 1``."""
+        without = "" if self.valleys else ", no valleys"
+        return f"envelope: copies {self.copies}, each {self.evenly} alike, ridge {self.ridge:g}{without}"
+
+
+GRID = [
+    Recipe(copies, evenly, ridge, valleys)
+    for copies in ("none", "default", "channels")
+    for evenly in ("clip", "page")
+    for ridge in (0.01, 0.1, 0.3, 1.0, 3.0, 10.0)
+    for valleys in (True, False)
+]
+NOISE = Augment(
+    noise_probability=1,
+    snr_range_db=(15.0, 30.0),
+    band_probability=0,
+    level_probability=0,
+    quantise_probability=0,
+)
+"""What clips that choose a recipe are heard through besides: a shift under noise must cost as much as a confusion."""
+RATES = (0.01, 0.02, 0.03, 0.05)
+"""Shares of people that a model may call machines, of which the largest is taken that keeps each source below
+`MOST_FALSE_ALARMS`."""
+MOST_FALSE_ALARMS = 0.1
+LEAST_PEOPLE = 20  # clips that make a human source worth a figure
+COPIES = 4  # of each training clip
+
+
+class Study:
+    """All that is measured of the clips, once.
+
+    Args:
+        clips: All of them.
+    """
+
+    def __init__(self, clips: Sequence[Clip]):
+        self.clips = clips
+        self.trials = [clip.trial for clip in clips]
+        self.human = np.array([clip.trial.is_bonafide for clip in clips])
+        self.page = np.array([clip.trial.corpus for clip in clips])
+        self.fold = np.array([clip.fold for clip in clips])
+        self.licensed = np.array([clip.is_licensed for clip in clips])
+        self.judged = np.array([clip.is_judged for clip in clips])
+        say(f"{len(clips)} clips: reading")
+        trimmed = [load_trimmed(trial) for trial in self.trials]
+        self.surface = np.stack([content_blind_features(wave) for wave in trimmed])
+        say("measuring the opening of each clip's speech, as it is and through noise and channels")
+        self.heard = {"as it is": envelope.measure(trimmed)}
+        for name, policy in (("noise", NOISE), ("channels", POLICIES["channels"])):
+            self.heard[name] = envelope.measure(trimmed, policy, np.random.default_rng(1))
+        chosen = np.flatnonzero(self.licensed)
+        waves = [trimmed[index] for index in chosen]
+        self.copies: dict[str, list[Array]] = {"none": []}
+        for name in ("default", "channels"):
+            rng = np.random.default_rng(2)
+            self.copies[name] = []
+            for _ in range(COPIES):
+                full = np.zeros_like(self.heard["as it is"])
+                full[chosen] = envelope.measure(waves, POLICIES[name], rng)
+                self.copies[name].append(full)
+        say("measuring whole recordings, window by window")
+        windows = [split(load_samples(trial))[1] for trial in self.trials]
+        self.window_of = np.repeat(np.arange(len(clips)), [len(some) for some in windows])
+        self.windows = envelope.measure([window for some in windows for window in some])
+
+    def fit(self, recipe: Recipe, without: Collection[int] = ()) -> EnvelopeDetector:
+        """Fit a recipe to the licensed clips of all folds but some."""
+        chosen = self.licensed & ~np.isin(self.fold, list(without))
+        sets = [self.heard["as it is"], *self.copies[recipe.copies]]
+        statistics = np.concatenate([some[chosen] for some in sets])
+        if not recipe.valleys:
+            statistics[:, -1] = 0.0
+        counts = Counter(zip(self.page[chosen], self.human[chosen], strict=True))
+        pages = zip(self.page[chosen], self.human[chosen], strict=True)
+        weights = np.array([1 / counts[key] if recipe.evenly == "page" else 1.0 for key in pages])
+        model = envelope.fit(
+            statistics,
+            np.tile(self.human[chosen], len(sets)),
+            np.tile(weights, len(sets)),
+            ridge=recipe.ridge,
+        )
+        if not recipe.valleys:
+            model.head.weight[:, -1] = 0.0
+        return model
+
+    def whole(self, model: EnvelopeDetector) -> Array:
+        """Score whole recordings as `ringtrue check` does: the mean over their windows."""
+        scores = envelope.scores(model, self.windows)
+        return np.bincount(self.window_of, scores) / np.bincount(self.window_of)
+
+    def page_eers(self, scores: Array, chosen: Array) -> Row:
+        """Give the EER of each page among the chosen clips."""
+        pages = sorted(set(self.page[chosen & self.judged]))
+        here = [chosen & self.judged & (self.page == page) for page in pages]
+        return {
+            page: eer(scores[some & self.human], scores[some & ~self.human])
+            for page, some in zip(pages, here, strict=True)
+        }
+
+    def held_out(self, recipe: Recipe, without: int | None = None) -> dict[str, Array]:
+        """Score every fold by a model fitted without it, and without one more fold all along."""
+        found = {name: np.full(len(self.clips), np.nan) for name in (*self.heard, "whole")}
+        for fold in sorted(set(self.fold) - {without}):
+            model = self.fit(recipe, {fold} if without is None else {fold, without})
+            here = self.fold == fold
+            for name, statistics in self.heard.items():
+                found[name][here] = envelope.scores(model, statistics[here])
+            found["whole"][here] = self.whole(model)[here]
+        return found
+
+    def cost(self, scores: Mapping[str, Array], chosen: Array) -> float:
+        """Give what recipes are chosen by: the mean over pages of the EER of all versions of its clips together."""
+        pages = sorted(set(self.page[chosen & self.judged]))
+        eers = []
+        for page in pages:
+            here = chosen & self.judged & (self.page == page)
+            sides = [
+                np.concatenate([scores[name][here & side] for name in self.heard])
+                for side in (self.human, ~self.human)
+            ]
+            eers.append(eer(*sides))
+        return float(np.mean(eers))
+
+    def choose(self, without: int | None = None) -> Recipe:
+        """Choose a recipe by cross-validation over the folds, leaving one out of everything."""
+        chosen = self.fold != (-1 if without is None else without)
+        costs = {recipe: self.cost(self.held_out(recipe, without), chosen) for recipe in GRID}
+        best = min(costs, key=lambda recipe: (costs[recipe], recipe))
+        say(f"without fold {without}: {best} ({100 * costs[best]:.1f} %)")
+        return best
+
+    def calibrate(self, recipe: Recipe, without: int | None = None) -> tuple[Calibration, Array, float]:
+        """Fit the map to likelihood ratios on held-out whole recordings, and choose the rate of the band.
+
+        Returns:
+            The map, the ratios of all clips but those of the fold left out, and the rate.
+        """
+        heard = self.fold != (-1 if without is None else without)
+        scores = self.held_out(recipe, without)["whole"]
+        fitted = fit_affine(scores[heard & self.human], scores[heard & ~self.human])
+        llrs = fitted.apply(scores)
+        people = heard & self.human
+        for rate in sorted(RATES, reverse=True):
+            lower = threshold_for_bonafide_rejection(llrs[people], rate)
+            sources = false_alarms(llrs[people], self.page[people], lower)
+            if max(row["rejected"] for row in sources) <= MOST_FALSE_ALARMS:
+                break
+        return fitted, llrs, rate
+
+
+def false_alarms(llrs: Array, sources: Array, threshold: float) -> list[Row]:
+    """Count, for each human source with enough clips, how many fall below a threshold."""
+    rows = []
+    for source in sorted(set(sources)):
+        here = llrs[sources == source]
+        if len(here) >= LEAST_PEOPLE:
+            rows.append(
+                {"source": source, "clips": len(here), "rejected": bonafide_rejection_rate(here, threshold)}
+            )
+    return rows
+
+
+def judge(manifest: Path, runs: Path | None, out: Path) -> None:
+    """Write the tables."""
+    study = Study(read_clips(manifest))
+    folds = sorted(set(study.fold))
+    count = len(study.clips)
+    nested, whole, llrs = (np.full(count, np.nan) for _ in range(3))
+    limits = {name: np.full(count, np.nan) for name in ("lower", "upper", *map(str, SHOWN))}
+    chosen: dict[int, Recipe] = {}
+    for fold in folds:
+        chosen[fold] = recipe = study.choose(fold)
+        fitted, inner, rate = study.calibrate(recipe, fold)
+        others, here = study.fold != fold, study.fold == fold
+        model = study.fit(recipe, {fold})
+        nested[here] = envelope.scores(model, study.heard["as it is"][here])
+        whole[here] = study.whole(model)[here]
+        llrs[here] = fitted.apply(whole[here])
+        band = abstention_band(inner[others & study.human], inner[others & ~study.human], rate)
+        limits["lower"][here], limits["upper"][here] = band.lower, band.upper
+        for shown in SHOWN:
+            limits[str(shown)][here] = threshold_for_bonafide_rejection(inner[others & study.human], shown)
+    everything = np.ones(count, bool)
+    found = {
+        ("pages", CHOSEN): [study.page_eers(nested, everything)],
+        ("pages", f"{CHOSEN}, whole recordings as `check` hears them"): [study.page_eers(whole, everything)],
+        ("pages", FLOOR): [study.page_eers(floor(study), everything)],
+    }
+    common = Counter(chosen.values()).most_common(1)[0][0]
+    for recipe in ablation(common):
+        scores = study.held_out(recipe)
+        for name in study.heard:
+            heard = "" if name == "as it is" else f", heard through {name}"
+            found["pages", f"{recipe}{heard}"] = [study.page_eers(scores[name], everything)]
+    if runs is not None:
+        found |= neural(runs)
+    rows = rows_of(found, CHOSEN)
+    made = {
+        "clips": int(study.judged.sum()),
+        "commit": commit(),
+        "command": f"python experiments/ship.py {shlex.join(sys.argv[1:])}",
+    }
+    write_rows(out / "ship_pages.csv", [row | made for row in rows])
+    for row in rows:
+        low, high = (100 * row[f"macro_eer_{end}"] for end in ("low", "high"))
+        print(
+            f"{row['variant']} ({row['pages']} pages): {100 * row['macro_eer']:.1f} % [{low:.1f}, {high:.1f}]"
+        )
+    write_rows(out / "ship_sources.csv", [row | made for row in sources_of(study, llrs, limits)])
+    for row in sources_of(study, llrs, limits):
+        print(
+            ", ".join(
+                f"{name} {value:.3g}" if isinstance(value, float) else f"{value}"
+                for name, value in row.items()
+            )
+        )
+
+
+def ablation(common: Recipe) -> list[Recipe]:
+    """List the recipes that differ from one in one ingredient."""
+    changes: list[Row] = [
+        {},
+        {"copies": "none"},
+        {"copies": "default"},
+        {"copies": "channels"},
+        {"evenly": "clip"},
+        {"evenly": "page"},
+        {"ridge": 0.01},
+        {"ridge": 0.1},
+        {"ridge": 1.0},
+        {"ridge": 10.0},
+        {"valleys": False},
+    ]
+    return list(dict.fromkeys(replace(common, **change) for change in changes))
+
+
+def sources_of(study: Study, llrs: Array, limits: Mapping[str, Array]) -> list[Row]:
+    """Say how many of each source of people, and of all machines, are called what, by limits of other folds."""
+    rows: list[Row] = []
+    groups = [("people", page, study.human & (study.page == page)) for page in sorted(set(study.page))]
+    groups += [("people", "all", study.human), ("machines", "all", ~study.human)]
+    for label, source, here in groups:
+        if here.sum() < LEAST_PEOPLE:
+            continue
+        row: Row = {"label": label, "source": source, "clips": int(here.sum())}
+        row |= {"called spoof": float(np.mean(llrs[here] < limits["lower"][here]))}
+        row |= {"called bona fide": float(np.mean(llrs[here] >= limits["upper"][here]))}
+        row |= {
+            f"below the {100 * rate:g} % threshold": float(np.mean(llrs[here] < limits[str(rate)][here]))
+            for rate in SHOWN
+        }
+        rows.append(row | {"mean_llr": float(llrs[here].mean())})
+    sides = llrs[study.human], llrs[~study.human]
+    rows.append(
+        {
+            "label": "both",
+            "source": "all",
+            "clips": len(llrs),
+            "cllr": cllr(*sides),
+            "least_cllr": min_cllr(*sides),
+        }
+    )
+    return rows
+
+
+def floor(study: Study) -> Array:
+    """Score every fold by its surface, as the licensed clips of the others teach it."""
+    scores = np.full(len(study.clips), np.nan)
+    for fold in sorted(set(study.fold)):
+        here, others = study.fold == fold, study.licensed & (study.fold != fold)
+        taught = [trial for trial, taken in zip(study.trials, others, strict=True) if taken]
+        scores[here] = content_blind_floor(taught, study.surface[others], study.surface[here])
+    return scores
+
+
+def neural(runs: Path) -> dict[tuple[str, str], list[Row]]:
+    """Collect the pages of every fold that the runs of `ship.yaml` have judged, by variant."""
+    experiment = read_experiment(Path(__file__).with_name("ship.yaml"))
+    found: dict[tuple[str, str], list[Row]] = {}
+    for run in resolve(experiment, runs):
+        if is_done(run, experiment):
+            pages = page_eers(run_scores(run, "pages"))
+            found.setdefault(("pages", run.variant), [{}])[0].update(pages)
+        else:
+            say(f"{run} is not done and left out")
+    return found
+
+
 def main() -> None:
     """Do what is asked."""
     parser = argparse.ArgumentParser(
@@ -115,9 +451,15 @@ def main() -> None:
     folds = commands.add_parser("folds", help="write a corpus for each fold")
     folds.add_argument("manifest", type=Path, help="the CSV that lists the clips")
     folds.add_argument("folder", type=Path, help="where to")
+    tables = commands.add_parser("judge", help="write the tables")
+    tables.add_argument("manifest", type=Path, help="the CSV that lists the clips")
+    tables.add_argument("--runs", type=Path, help="folder of the runs of ship.yaml, to stand beside")
+    tables.add_argument("--out", type=Path, default=Path("results"), help="folder of the tables (results)")
     options = parser.parse_args()
     if options.command == "folds":
         write_folds(options.manifest, options.folder)
+    else:
+        judge(options.manifest, options.runs, options.out)
 
 
 if __name__ == "__main__":
