@@ -26,11 +26,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pages import FLOOR, LEAST, page_eers, rows_of
 
+from ringtrue import __version__
 from ringtrue.data.audit import content_blind_floor
 from ringtrue.data.augment import POLICIES, Augment
 from ringtrue.data.corpora import load_samples
 from ringtrue.data.surface import content_blind_features
-from ringtrue.data.trials import Trial, write_manifest
+from ringtrue.data.trials import Trial, fingerprint, write_manifest
 from ringtrue.evaluation.calibrate import (
     Calibration,
     abstention_band,
@@ -39,20 +40,23 @@ from ringtrue.evaluation.calibrate import (
     threshold_for_bonafide_rejection,
 )
 from ringtrue.evaluation.hull import min_cllr
+from ringtrue.evaluation.mappings import SHOWN_RATES, operating_point
 from ringtrue.evaluation.metrics import cllr, eer
 from ringtrue.experiment.plan import read_experiment, resolve
 from ringtrue.experiment.report import commit
 from ringtrue.experiment.runs import is_done, run_scores
 from ringtrue.files import write_rows
+from ringtrue.models.checkpoint import ModelCard, save
 from ringtrue.models.envelope import EnvelopeDetector
+from ringtrue.packing import pack
 from ringtrue.pipeline import load_trimmed
 from ringtrue.training import envelope
 from ringtrue.windows import split
 
 Row = dict[str, Any]
 Array = NDArray[np.float64]
+WEIGHTS = Path(__file__).parents[1] / "src" / "ringtrue" / "weights"
 CHOSEN = "chosen by the other folds"
-SHOWN = (0.01, 0.05, 0.1)  # shares of people, of which the thresholds are shown
 
 LICENCES = {
     "MIT",
@@ -322,7 +326,7 @@ def judge(manifest: Path, runs: Path | None, out: Path) -> None:
     folds = sorted(set(study.fold))
     count = len(study.clips)
     nested, whole, llrs = (np.full(count, np.nan) for _ in range(3))
-    limits = {name: np.full(count, np.nan) for name in ("lower", "upper", *map(str, SHOWN))}
+    limits = {name: np.full(count, np.nan) for name in ("lower", "upper", *map(str, SHOWN_RATES))}
     chosen: dict[int, Recipe] = {}
     for fold in folds:
         chosen[fold] = recipe = study.choose(fold)
@@ -334,7 +338,7 @@ def judge(manifest: Path, runs: Path | None, out: Path) -> None:
         llrs[here] = fitted.apply(whole[here])
         band = abstention_band(inner[others & study.human], inner[others & ~study.human], rate)
         limits["lower"][here], limits["upper"][here] = band.lower, band.upper
-        for shown in SHOWN:
+        for shown in SHOWN_RATES:
             limits[str(shown)][here] = threshold_for_bonafide_rejection(inner[others & study.human], shown)
     everything = np.ones(count, bool)
     found = {
@@ -372,6 +376,54 @@ def judge(manifest: Path, runs: Path | None, out: Path) -> None:
         )
 
 
+def build(manifest: Path, folder: Path) -> None:
+    """Fit, calibrate and write the model that ships."""
+    study = Study(read_clips(manifest))
+    recipe = study.choose()
+    fitted, llrs, rate = study.calibrate(recipe)
+    point = operating_point(fitted, llrs[study.human], llrs[~study.human], rate)
+    point["measured_on"] += (
+        ", whole recordings, each judged by a model that had heard none of its fold's pages"
+    )
+    trials = [  # the sequential boundaries are taken from clips that were not trained on
+        replace(clip.trial, corpus="published demo pages", split="train" if clip.is_licensed else "dev")
+        for clip in study.clips
+    ]
+    licensed = [trial for trial in trials if trial.split == "train"]
+    pages = study.page_eers(study.held_out(recipe)["as it is"], np.ones(len(study.clips), bool))
+    card = ModelCard(
+        name="envelope",
+        architecture="envelope",
+        arguments={},
+        calibration=point,
+        trained_on={
+            "corpora": ["clips of published demo pages whose repository states a permissive licence"],
+            "clips": {label: sum(t.label == label for t in licensed) for label in ("bonafide", "spoof")},
+            "sources": sources_and_licences(licensed),
+            "fingerprint": fingerprint(licensed),
+        },
+        metrics={"dev_eer": float(np.mean(list(pages.values())))},
+        provenance={
+            "ringtrue": __version__,
+            "recipe": str(recipe),
+            "command": f"python experiments/ship.py build {manifest.name}",
+        },
+    )
+    target = folder / "detector.safetensors"
+    save(target, study.fit(recipe), card)
+    pack(target, folder / "detector.onnx", "onnx", trials, load_samples, say)
+    say(f"{folder}: {recipe}")
+
+
+def sources_and_licences(trials: Sequence[Trial]) -> list[Row]:
+    """List where clips come from and under which licence, with how many of them."""
+    counts = Counter((trial.source, trial.licence, trial.label) for trial in trials)
+    return [
+        {"source": source, "licence": licence, "label": label, "clips": count}
+        for (source, licence, label), count in sorted(counts.items())
+    ]
+
+
 def ablation(common: Recipe) -> list[Recipe]:
     """List the recipes that differ from one in one ingredient."""
     changes: list[Row] = [
@@ -403,7 +455,7 @@ def sources_of(study: Study, llrs: Array, limits: Mapping[str, Array]) -> list[R
         row |= {"called bona fide": float(np.mean(llrs[here] >= limits["upper"][here]))}
         row |= {
             f"below the {100 * rate:g} % threshold": float(np.mean(llrs[here] < limits[str(rate)][here]))
-            for rate in SHOWN
+            for rate in SHOWN_RATES
         }
         rows.append(row | {"mean_llr": float(llrs[here].mean())})
     sides = llrs[study.human], llrs[~study.human]
@@ -455,11 +507,16 @@ def main() -> None:
     tables.add_argument("manifest", type=Path, help="the CSV that lists the clips")
     tables.add_argument("--runs", type=Path, help="folder of the runs of ship.yaml, to stand beside")
     tables.add_argument("--out", type=Path, default=Path("results"), help="folder of the tables (results)")
+    built = commands.add_parser("build", help="write the model that ships")
+    built.add_argument("manifest", type=Path, help="the CSV that lists the clips")
+    built.add_argument("--folder", type=Path, default=WEIGHTS, help="where to (the package's own)")
     options = parser.parse_args()
     if options.command == "folds":
         write_folds(options.manifest, options.folder)
-    else:
+    elif options.command == "judge":
         judge(options.manifest, options.runs, options.out)
+    else:
+        build(options.manifest, options.folder)
 
 
 if __name__ == "__main__":

@@ -152,7 +152,7 @@ def test_a_corpus_without_unseen_trials_makes_no_table(corpus, tmp_path):
         demo.run_demo(
             tmp_path / "run", str(corpus), smoke=False, say=lambda line: None, show=lambda line: None
         )
-    assert not installed_model("default").exists()
+    assert not installed_model("demo").exists()
 
 
 def test_a_leaking_corpus_makes_no_table(corpus, tmp_path):

@@ -88,9 +88,7 @@ def run_demo(out: Path, corpus: str, *, smoke: bool, say: Say, show: Say) -> Tab
         chosen = min(models, key=lambda name: models[name].card["metrics"]["dev_eer"])
         if not smoke:
             _install(out / chosen)
-            say(
-                f"{chosen} was better on the development set, and is now the model that `ringtrue check` uses"
-            )
+            say(f"{chosen} was better on the development set: `ringtrue check --model demo` uses it")
         for label in ("bonafide", "spoof"):
             clip = next(trial for trial in judged if trial.label == label and trial.split == "test")
             show(_line(clip, models[chosen].check(audio_source(clip))))
@@ -115,8 +113,8 @@ def _summary(trials: Sequence[Trial]) -> str:
 
 
 def _install(run: Path) -> None:
-    """Make a run's model the default of `ringtrue check`, whole or not at all."""
-    source, target = run / "prosody_encoder_best.onnx", installed_model("default")
+    """Install a run's model under the name ``demo``, whole or not at all."""
+    source, target = run / "prosody_encoder_best.onnx", installed_model("demo")
     if target.exists() and sha256_file(target) == sha256_file(source):
         return
     with atomic_path(target) as temporary:

@@ -18,6 +18,7 @@ from ringtrue.evaluation.calibrate import (
     abstention_band,
     bonafide_rejection_rate,
     spoof_acceptance_rate,
+    threshold_for_bonafide_rejection,
 )
 from ringtrue.evaluation.hull import pool
 from ringtrue.evaluation.logistic import fit_logistic
@@ -190,6 +191,9 @@ def fit_fusion(
     )
 
 
+SHOWN_RATES = (0.01, 0.05, 0.1)
+"""Shares of people called machines, whose thresholds a card shows where it has trials enough to promise them."""
+
 Map = Calibration | Monotone | Fusion
 _KINDS: dict[str, type[Calibration] | type[Monotone] | type[Fusion]] = {
     "affine": Calibration,
@@ -238,5 +242,10 @@ def operating_point(fitted: Map, bonafide: Array, spoof: Array, rate: float) -> 
         "band": band.to_dict(),
         "bonafide_rejection_rate": bonafide_rejection_rate(bonafide, band.lower),
         "spoof_acceptance_rate": spoof_acceptance_rate(spoof, band.upper),
+        "thresholds": {
+            f"{shown:g}": threshold_for_bonafide_rejection(bonafide, shown)
+            for shown in SHOWN_RATES
+            if shown * (bonafide.size + 1) >= 1
+        },
         "measured_on": f"{bonafide.size} bona fide and {spoof.size} spoof development trials",
     }

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import cached_property
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from ringtrue.inference.stream import Stream
 
 Progress = Callable[[float, float | None], None]
+
+SHIPPED = "default"
+"""Name of the model that ringtrue brings."""
 
 _SUSPECTS = 4  # windows that a source is looked for in
 
@@ -62,7 +66,7 @@ class Detector:
 
         Args:
             name: An ``.onnx`` file, the name of an installed model, or nothing for ``$RINGTRUE_MODEL`` or,
-                without it, the model called ``default``.
+                without it, ``default``: the model that ringtrue brings.
             threads: CPU threads that one call may use.
             threshold: Decide at this log-likelihood ratio instead of the model's own band of doubt.
 
@@ -258,20 +262,23 @@ def find_model(name: str | Path | None = None) -> Path:
     Raises:
         CheckpointError: It is a name, and no model of that name is installed.
     """
-    wanted = str(name or os.environ.get("RINGTRUE_MODEL") or "default")
+    wanted = str(name or os.environ.get("RINGTRUE_MODEL") or SHIPPED)
+    if wanted == SHIPPED:
+        return Path(str(files("ringtrue") / "weights" / "detector.onnx"))
     if wanted.endswith(".onnx") or os.sep in wanted:
         return Path(wanted)
     installed = installed_model(wanted)
     if not installed.is_file():
         raise CheckpointError(
-            f"no model named {wanted!r} is installed: `ringtrue demo` trains and installs one, "
-            "or give the path of an .onnx file (--model, or the variable RINGTRUE_MODEL)"
+            f"no model named {wanted!r} is installed: {SHIPPED!r} is the one that ringtrue brings, `ringtrue demo` "
+            "trains and installs one called 'demo'; or give the path of an .onnx file (--model, or the variable "
+            "RINGTRUE_MODEL)"
         )
     return installed
 
 
 def installed_model(name: str) -> Path:
-    """Say where an installed model lies.
+    """Say where a model lies that was installed beside the one that ringtrue brings.
 
     Args:
         name: Its name.

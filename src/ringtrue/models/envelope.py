@@ -24,7 +24,9 @@ _BANDS = 64
 _ACTIVE_BEL = -2.0  # a frame this far below the mean power counts half
 _ACTIVE_SLOPE = 4.0  # of that weight, per bel
 _FLOOR = 1e-6  # of a band's own mean energy: what lies lower is rounding, not speech
-_DEAD = 10**-4.5  # of the mean energy of all bands: one as weak as this counts half, since a channel has cut it off
+_DEAD = (
+    10**-4.5
+)  # of the mean energy of all bands: one as weak as this counts half, since a channel has cut it off
 _AROUND = 101  # frames at 100 Hz that a frame's own logits are computed from: a second
 _SHARE = 0.1  # of the whole clip among them: where nothing is said, a frame is judged as the clip is
 _LEAST = 1e-8  # variance of a constant
@@ -71,9 +73,7 @@ class EnvelopeDetector(nn.Module):
         """Compute logits of every clip `(B, K)` and of every frame `(B, K, L)` in one pass."""
         sums = self._sums(wave)
         whole = sums.mean(dim=2, keepdim=True)
-        near = functional.avg_pool1d(
-            sums, _AROUND, stride=2, padding=_AROUND // 2, count_include_pad=False
-        )
+        near = functional.avg_pool1d(sums, _AROUND, stride=2, padding=_AROUND // 2, count_include_pad=False)
         return self._decide(whole).squeeze(2), self._decide(near + _SHARE * whole)
 
     def frame_logits(self, wave: Tensor) -> Tensor:

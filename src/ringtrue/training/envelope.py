@@ -63,8 +63,8 @@ def fit(
         ridge: On the weights of the spreads.
 
     Returns:
-        The detector, in evaluation mode. The difference of its logits is a log-likelihood ratio on what it was fitted to,
-        and elsewhere a score to be calibrated.
+        The detector, in evaluation mode. The difference of its logits is a log-likelihood ratio on what it was fitted
+        to, and elsewhere a score to be calibrated.
 
     Raises:
         CorpusError: A label is missing.
