@@ -149,26 +149,27 @@ class Recipe:
         copies: Policy that makes changed copies of the training clips, ``none`` for no copies.
         evenly: What counts alike in training: every ``page`` or every ``clip``.
         ridge: On the weights of the spreads.
-        valleys: Whether the depth of the valleys is heard beside the spreads.
+        beside: What is heard beside the spreads.
     """
 
     copies: str
     evenly: str
     ridge: float
-    valleys: bool
+    beside: tuple[envelope.Beside, ...]
 
     def __str__(self) -> str:
-        """Such as ``envelope: copies default, each page alike, ridge 1``."""
-        without = "" if self.valleys else ", no valleys"
-        return f"envelope: copies {self.copies}, each {self.evenly} alike, ridge {self.ridge:g}{without}"
+        """Such as ``envelope: copies default, each page alike, ridge 1, beside it distance``."""
+        beside = " and ".join(self.beside) or "nothing"
+        return f"envelope: copies {self.copies}, each {self.evenly} alike, ridge {self.ridge:g}, beside it {beside}"
 
 
+BESIDE: tuple[tuple[envelope.Beside, ...], ...] = ((), ("depth",), ("distance",), ("depth", "distance"))
 GRID = [
-    Recipe(copies, evenly, ridge, valleys)
+    Recipe(copies, evenly, ridge, beside)
     for copies in ("none", "default", "channels")
     for evenly in ("clip", "page")
     for ridge in (0.01, 0.1, 0.3, 1.0, 3.0, 10.0)
-    for valleys in (True, False)
+    for beside in BESIDE
 ]
 NOISE = Augment(
     noise_probability=1,
@@ -228,20 +229,16 @@ class Study:
         chosen = self.licensed & ~np.isin(self.fold, list(without))
         sets = [self.heard["as it is"], *self.copies[recipe.copies]]
         statistics = np.concatenate([some[chosen] for some in sets])
-        if not recipe.valleys:
-            statistics[:, -1] = 0.0
         counts = Counter(zip(self.page[chosen], self.human[chosen], strict=True))
         pages = zip(self.page[chosen], self.human[chosen], strict=True)
         weights = np.array([1 / counts[key] if recipe.evenly == "page" else 1.0 for key in pages])
-        model = envelope.fit(
+        return envelope.fit(
             statistics,
             np.tile(self.human[chosen], len(sets)),
             np.tile(weights, len(sets)),
             ridge=recipe.ridge,
+            beside=recipe.beside,
         )
-        if not recipe.valleys:
-            model.head.weight[:, -1] = 0.0
-        return model
 
     def whole(self, model: EnvelopeDetector) -> Array:
         """Score whole recordings as `ringtrue check` does: the mean over their windows."""
@@ -352,9 +349,9 @@ def judge(manifest: Path, runs: Path | None, out: Path) -> None:
         for name in study.heard:
             heard = "" if name == "as it is" else f", heard through {name}"
             found["pages", f"{recipe}{heard}"] = [study.page_eers(scores[name], everything)]
-    if runs is not None:
-        found |= neural(runs)
     rows = rows_of(found, CHOSEN)
+    if runs is not None:  # not of all folds: held against what was chosen on the pages that they judged
+        rows += rows_of(neural(runs, found), CHOSEN)
     made = {
         "clips": int(study.judged.sum()),
         "commit": commit(),
@@ -437,7 +434,7 @@ def ablation(common: Recipe) -> list[Recipe]:
         {"ridge": 0.1},
         {"ridge": 1.0},
         {"ridge": 10.0},
-        {"valleys": False},
+        *({"beside": beside} for beside in BESIDE),
     ]
     return list(dict.fromkeys(replace(common, **change) for change in changes))
 
@@ -481,17 +478,25 @@ def floor(study: Study) -> Array:
     return scores
 
 
-def neural(runs: Path) -> dict[tuple[str, str], list[Row]]:
-    """Collect the pages of every fold that the runs of `ship.yaml` have judged, by variant."""
+def neural(runs: Path, found: Mapping[tuple[str, str], list[Row]]) -> dict[tuple[str, str], list[Row]]:
+    """Collect what the runs of `ship.yaml` make of the pages of its folds, and of the same pages what was chosen."""
     experiment = read_experiment(Path(__file__).with_name("ship.yaml"))
-    found: dict[tuple[str, str], list[Row]] = {}
+    done: dict[str, dict[str, Row]] = {}
     for run in resolve(experiment, runs):
         if is_done(run, experiment):
-            pages = page_eers(run_scores(run, "pages"))
-            found.setdefault(("pages", run.variant), [{}])[0].update(pages)
-        else:
-            say(f"{run} is not done and left out")
-    return found
+            done.setdefault(run.variant, {})[run.corpus] = page_eers(run_scores(run, "pages"))
+    group = f"pages of {', '.join(experiment.corpora)}"
+    whole = {
+        (group, variant): [{page: value for eers in folds.values() for page, value in eers.items()}]
+        for variant, folds in done.items()
+        if len(folds) == len(experiment.corpora)
+    }
+    if not whole:
+        return {}
+    pages = next(iter(whole.values()))[0]
+    for name in (CHOSEN, FLOOR):
+        whole[group, name] = [{page: found["pages", name][0][page] for page in pages}]
+    return whole
 
 
 def main() -> None:

@@ -94,7 +94,7 @@ HEAVY = {
 ABOUT = {
     "torch": {
         f"models/{name}.py"
-        for name in ("features", "layers", "prosody_encoder", "prosody", "mio", "frontend", "frontends")
+        for name in ("features", "layers", "prosody_encoder", "prosody", "envelope", "mio", "frontend", "frontends")
     }
     | {f"models/{name}.py" for name in ("selfsupervised", "speaker", "whisper")}
     | {"inference/fold.py", "evaluation/probes/readers.py", "evaluation/probes/leakage.py"}

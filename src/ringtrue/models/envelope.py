@@ -1,13 +1,15 @@
-"""(B, T) waves -> how far their spectral envelopes move -> logits: 31 numbers that most synthesisers leave too small.
+"""(B, T) waves -> how far their spectral envelopes move -> logits: thirty numbers that synthesisers leave too small.
 
     wave -> energies of 64 linear bands at 100 Hz -> cepstrum -> spread over speech frames, order by order -+-> logits
-                                                 -> how well the valleys of the spectrum are filled --------'
+                                                             -> their distance from how people speak -------+
+                                                  -> how deep the valleys of the spectrum are --------------'
 
 A synthesiser is trained to the mean of what a person might have done, so its envelopes move less than a person's: Toda
 and Tokuda ("A speech parameter generation algorithm considering global variance", 2007) measured the spread over time
 of each cepstral order and repaired it. Bands of equal width keep fine structure at high frequencies, which mel bands
-smear: there lies most of the difference. Noise fills valleys and makes envelopes move less too, which is why what
-fills them is measured beside the spread.
+smear: there lies most of the difference. A machine may also move in a way that nobody does, too far in some orders and
+not in others, which is why the distance from people is heard beside the direction that tells machines from them; and
+noise makes envelopes move less and fills their valleys.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ _DEAD = (
 )  # of the mean energy of all bands: one as weak as this counts half, since a channel has cut it off
 _AROUND = 101  # frames at 100 Hz that a frame's own logits are computed from: a second
 _SHARE = 0.1  # of the whole clip among them: where nothing is said, a frame is judged as the clip is
+_FARTHEST = 3.0  # distance beyond which nothing is farther
 _LEAST = 1e-8  # variance of a constant
 
 
@@ -47,9 +50,13 @@ class EnvelopeDetector(nn.Module):
         self.centre: Tensor
         self.scale: Tensor
         self.register_buffer("cosines", _cosines(orders, _BANDS), persistent=False)
-        self.num_features = orders + 1
-        self.register_buffer("centre", torch.zeros(self.num_features))
-        self.register_buffer("scale", torch.ones(self.num_features))
+        self.people: Tensor
+        self.whitening: Tensor
+        self.num_features = orders + 2
+        self.register_buffer("centre", torch.zeros(orders + 1))
+        self.register_buffer("scale", torch.ones(orders + 1))
+        self.register_buffer("people", torch.zeros(orders))  # where they lie among centred and scaled spreads
+        self.register_buffer("whitening", torch.eye(orders))  # makes their spread a ball
         self.head = nn.Linear(self.num_features, num_classes)
         self.num_classes = num_classes
 
@@ -60,14 +67,29 @@ class EnvelopeDetector(nn.Module):
             wave: `(B, T)`, 16 kHz, T at least 400.
 
         Returns:
-            `(B, D)`: the natural logarithm of the standard deviation over speech frames of each cepstral order, and
-            how deep, in nepers on average, the valleys are below each band's mean energy.
+            `(B, orders + 1)`: the natural logarithm of the standard deviation over speech frames of each cepstral
+            order, and how deep, in nepers on average, the valleys are below each band's mean energy.
         """
         return _summary(self._sums(wave).mean(dim=2, keepdim=True)).squeeze(2)
 
     def embed(self, wave: Tensor) -> Tensor:
-        """Compute embeddings `(B, D)` of waves `(B, T)`: the statistics, of unit spread where it was fitted."""
-        return (self.statistics(wave) - self.centre) / self.scale
+        """Compute embeddings `(B, D)` of waves `(B, T)`: see `place`."""
+        return self.place(self.statistics(wave))
+
+    def place(self, statistics: Tensor) -> Tensor:
+        """Place statistics among those that the detector was fitted to.
+
+        Args:
+            statistics: `(..., orders + 1)`.
+
+        Returns:
+            `(..., D)`: the statistics, centred and of unit spread; and the Mahalanobis distance from people, its square
+            divided by the number of orders.
+        """
+        unit = (statistics - self.centre) / self.scale
+        off = (unit[..., :-1] - self.people) @ self.whitening
+        distance = torch.sqrt(torch.clamp((off * off).mean(dim=-1, keepdim=True), 1e-6, _FARTHEST**2))
+        return torch.cat([unit, distance], dim=-1)
 
     def judge(self, wave: Tensor) -> tuple[Tensor, Tensor]:
         """Compute logits of every clip `(B, K)` and of every frame `(B, K, L)` in one pass."""
@@ -114,8 +136,7 @@ class EnvelopeDetector(nn.Module):
         return torch.cat([weight, weight * depth, moved, moved * cepstrum], dim=1)
 
     def _decide(self, sums: Tensor) -> Tensor:
-        found = (_summary(sums).transpose(1, 2) - self.centre) / self.scale
-        out: Tensor = self.head(found).transpose(1, 2)
+        out: Tensor = self.head(self.place(_summary(sums).transpose(1, 2))).transpose(1, 2)
         return out
 
 
