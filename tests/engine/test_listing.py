@@ -1,29 +1,11 @@
-from typing import ClassVar
-
 import pytest
 
 from ringtrue.data.corpora import store
 from ringtrue.data.trials import Trial
-from ringtrue.engine.folder import PartsFolder
 from ringtrue.engine.listing import Listing, Part, find_tables
-from ringtrue.engine.run import Filler
 from ringtrue.errors import AudioError, CorpusError
 
 pytest.importorskip("pyarrow", reason="object stores are read by pyarrow: pip install 'ringtrue[cluster]'")
-
-
-class Names:
-    """Work that takes no time and no sound."""
-
-    columns: ClassVar = {"length": "int32"}
-    made_by: ClassVar = {"names": 1}
-    timeout_s = None
-
-    def load(self):
-        return lambda trial: {"length": len(trial.id)}
-
-    def failed(self, trial, reason):
-        return {"error": reason}
 
 
 def trials_of(*addresses, splits=("test",), part_trials=2):
@@ -121,22 +103,3 @@ def test_a_scheme_that_nothing_knows_is_one_line():
     pytest.importorskip("fsspec")
     with pytest.raises(CorpusError, match="no file system for nowhere://"):
         list(trials_of("nowhere://a/b.csv"))
-
-
-def test_parts_in_a_store_are_written_found_and_finished():
-    pytest.importorskip("fsspec")
-    part = Part((Trial("a", "a.wav", "spoof"), Trial("b", "b.wav", "bonafide")))
-    folder = PartsFolder("memory://out/names", Names(), 2)
-    folder.begin()
-    folder.begin()
-    assert folder.find(part) is None
-    with Filler(Names(), folder, 1) as filler:
-        (done,) = filler.fill([part])
-    assert done.is_new
-    found = folder.find(part)
-    assert (found.trials, found.unreadable, found.is_new) == (2, 0, False)
-    folder.finish([done], {})
-    assert folder.names() == [part.name]
-    assert folder.read(part.name)["length"].to_pylist() == [1, 1]
-    store.write_bytes(f"memory://out/names/{part.name}.parquet", b"PAR1 cut short")
-    assert folder.find(part) is None

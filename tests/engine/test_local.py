@@ -65,7 +65,9 @@ def test_a_part_that_is_there_is_kept_and_a_damaged_one_is_made_again(
     whole = files_in(out)
     gone, damaged, *_ = sorted(whole)
     (out / gone).unlink()
-    (out / damaged).write_bytes(whole[damaged][:-20])
+    content = bytearray(whole[damaged])
+    content[len(content) // 3] ^= 1
+    (out / damaged).write_bytes(content)
     done = fill(work, listing, str(out), "local", 1, print, {})
     assert {f"{part.name}.parquet" for part in done if part.is_new} == {gone, damaged}
     assert files_in(out) == whole
@@ -101,6 +103,15 @@ def test_evaluate_reads_a_complete_folder(tiny_onnx, manifest, tmp_path, capsys)
     alone = read_scores(tmp_path / "scores.tsv")
     np.testing.assert_array_equal(scores.align(alone.trials).scores, alone.scores)
     assert main(["evaluate", str(out)]) == 0
+    part = next(out.glob("[!.]*.parquet"))
+    content = bytearray(part.read_bytes())
+    content[5] ^= 1  # in a page header: scores could still be read
+    part.write_bytes(content)
+    assert main(["evaluate", str(out)]) == 2
+    assert f"{part} is damaged" in capsys.readouterr().err
+    part.unlink()
+    assert main(["evaluate", str(out)]) == 2
+    assert f"{part} cannot be read" in capsys.readouterr().err
     (out / "_complete.json").unlink()
     assert main(["evaluate", str(out)]) == 2
     assert "not a complete one" in capsys.readouterr().err

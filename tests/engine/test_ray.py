@@ -13,7 +13,7 @@ from ringtrue.data.corpora import store
 from ringtrue.data.corpora.manifest import read_manifest
 from ringtrue.engine.listing import Listing, find_tables
 from ringtrue.engine.run import fill
-from ringtrue.engine.work import Scoring
+from ringtrue.engine.work import Featuring, Scoring
 from ringtrue.errors import CheckpointError
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
@@ -66,6 +66,18 @@ def test_tables_at_addresses_are_read_by_the_cluster(cluster, tiny_onnx, manifes
     assert {trial: row["score"] for trial, row in found.items()} == {
         trial: row["score"] for trial, row in wanted.items()
     }
+
+
+def test_features_go_on_from_a_damaged_folder_of_the_local_engine(cluster, manifest, tmp_path, files_in):
+    pytest.importorskip("torch")
+    work, out = Featuring.by("log-mel", 0, 5), tmp_path / "out"
+    fill(work, listed(manifest), str(out), "local", 1, print, {})
+    whole = files_in(out)
+    damaged, *_ = sorted(whole)
+    (out / damaged).write_bytes(whole[damaged][:5] + bytes([whole[damaged][5] ^ 1]) + whole[damaged][6:])
+    done = fill(work, listed(manifest), str(out), "ray", 2, print, {})
+    assert [f"{part.name}.parquet" for part in done if part.is_new] == [damaged]
+    assert files_in(out) == whole
 
 
 def actors():

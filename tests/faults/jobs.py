@@ -1,7 +1,8 @@
 """The long jobs of ringtrue in miniature: each goes on where it stopped, and leaves artefacts that can be compared.
 
 `job(folder, material)` works in its folder, on recordings that lie in `material`. Real code all of it, but for what
-would cost minutes: engines hum, the teacher is a filterbank, and an export is a copy of one that was made before.
+would cost minutes: engines hum, the teacher is a filterbank, an export is a copy of one that was made before, and parts
+are worked on in the process that writes them.
 """
 
 import hashlib
@@ -79,6 +80,31 @@ def scoring(folder: Path, material: Path) -> None:
     score_split(Detector(material / "tiny.onnx"), trials, folder / "scores.tsv", print)
 
 
+def parts(folder: Path, material: Path) -> None:
+    """Score a corpus into a folder of parts: `ringtrue score --out FOLDER`."""
+    from ringtrue.data.corpora.manifest import read_manifest
+    from ringtrue.engine import run
+    from ringtrue.engine.listing import Listing
+    from ringtrue.engine.work import Scoring
+
+    class Alone:
+        """A crew of nobody but this process: a worker's start would cost more than all of the work."""
+
+        def __init__(self, work, count):
+            self._load = work.load
+
+        def do(self, trials):
+            return map(self._load(), trials)
+
+        def dismiss(self):
+            pass
+
+    run.Crew = Alone
+    trials = tuple(trial for trial in read_manifest(material / "manifest.tsv") if trial.split == "test")
+    work = Scoring.by(material / "tiny.onnx")
+    run.fill(work, Listing(2, trials), str(folder / "scores"), "local", 1, print, {})
+
+
 def experiment(folder: Path, material: Path) -> None:
     """Two variants trained, scored and compared: `ringtrue experiment`."""
     import yaml
@@ -106,7 +132,8 @@ def experiment(folder: Path, material: Path) -> None:
 
 
 JOBS: dict[str, Callable[[Path, Path], None]] = {
-    "corpus": corpus, "training": training, "features": features, "scoring": scoring, "experiment": experiment,
+    "corpus": corpus, "training": training, "features": features, "scoring": scoring, "parts": parts,
+    "experiment": experiment,
 }  # fmt: skip
 
 

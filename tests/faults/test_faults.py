@@ -69,7 +69,7 @@ def test_killed_when_all_but_clearing_up_is_done_it_still_clears_up(ground, undi
         assert artefacts(folder) == wanted
 
 
-@pytest.mark.parametrize("job", ["training", "scoring", "corpus"])
+@pytest.mark.parametrize("job", ["training", "scoring", "parts", "corpus"])
 def test_two_in_one_folder_end_in_the_same(job, ground, undisturbed):
     """Both do the work, or one waits, or one is refused: nobody spoils what the other does."""
     folder = ground / f"{job}-shared"
@@ -82,7 +82,7 @@ def test_two_in_one_folder_end_in_the_same(job, ground, undisturbed):
 
 
 @pytest.mark.usefixtures("a_disk_of_its_own")
-@pytest.mark.parametrize("job", ["training", "features", "scoring"])
+@pytest.mark.parametrize("job", ["training", "features", "scoring", "parts"])
 def test_out_of_disk_it_says_so_and_goes_on_when_there_is_room(job, ground, undisturbed):
     wanted, _, size = undisturbed(job)
     life = live(job, ground / f"{job}-full", ground / "material", Fault(disk_bytes=max(4096, size // 2)))

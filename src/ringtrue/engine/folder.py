@@ -1,12 +1,12 @@
 """Rows of a part <-> a Parquet file in a folder, here or in an object store; written whole or not at all.
 
-Each part is named by its trials and says in its footer what made it, so a folder shows what is done: a run over one
-that is half full goes on from what is there, and two runs in one folder write the same bytes under the same names.
+Each part is named by its trials and says in its footer what made it, with a hash of the whole file, so a folder shows
+what is done and still as it was written: a run over one that is half full goes on from what is there, and two runs in
+one folder write the same bytes under the same names.
 """
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from ringtrue.data.trials import Trial
 from ringtrue.engine.listing import Part
 from ringtrue.engine.work import Cells, Work
 from ringtrue.errors import CorpusError, RingtrueError, require
-from ringtrue.evaluation.parts import COMPLETE, FROM_TRIAL, MADE_BY, METADATA_KEY
+from ringtrue.evaluation.parts import COMPLETE, FROM_TRIAL, MADE_BY, METADATA_KEY, is_whole, write_part
 from ringtrue.files import atomic_path
 
 
@@ -95,7 +95,7 @@ class PartsFolder:
         return list(found["parts"])
 
     def find(self, part: Part) -> Done | None:
-        """Look a part up, reading all of it: one that a fault has damaged is not there.
+        """Look a part up, reading its file once: one that a fault has damaged, anywhere, is not there.
 
         Args:
             part: The part.
@@ -103,29 +103,38 @@ class PartsFolder:
         Returns:
             What is known of it, or None if it is still to be made.
         """
-        arrow = require("pyarrow", "cluster")
+        arrow, parquet = require("pyarrow", "cluster"), require("pyarrow.parquet", "cluster")
         try:
-            found = self.read(part.name)
-            made_by = json.loads(found.schema.metadata[METADATA_KEY])
-        except (OSError, CorpusError, arrow.ArrowException, KeyError, TypeError, ValueError):
+            content = self._get(part.name)
+        except (OSError, CorpusError):
             return None
-        if made_by != self._made_by or len(found) != len(part.trials):
+        if not is_whole(content):
             return None
-        errors = sum(1 for error in found["error"].to_pylist() if error)
-        return Done(part.name, len(found), errors, is_new=False)
+        found = parquet.ParquetFile(arrow.BufferReader(content))
+        made_by = json.loads(found.metadata.metadata[METADATA_KEY])
+        if made_by != self._made_by or found.metadata.num_rows != len(part.trials):
+            return None
+        errors = sum(1 for error in found.read(columns=["error"])["error"].to_pylist() if error)
+        return Done(part.name, len(part.trials), errors, is_new=False)
 
     def read(self, name: str) -> Any:
-        """Read a part that is there, checking its checksums.
+        """Read a part that is there.
 
         Args:
             name: Of the part.
 
         Returns:
             A ``pyarrow.Table``.
+
+        Raises:
+            RingtrueError: It is damaged.
         """
-        path = self._path(name)
-        source = store.open_file(path) if store.is_address(path) else path
-        return require("pyarrow.parquet", "cluster").read_table(source, page_checksum_verification=True)
+        arrow, parquet = require("pyarrow", "cluster"), require("pyarrow.parquet", "cluster")
+        if not is_whole(content := self._get(name)):
+            raise RingtrueError(
+                f"{self._path(name)} is damaged; run the command that fills {self.place} again"
+            )
+        return parquet.read_table(arrow.BufferReader(content))
 
     def write(self, part: Part, rows: Sequence[Cells]) -> Done:
         """Write a part.
@@ -137,35 +146,46 @@ class PartsFolder:
         Returns:
             What is known of it.
         """
-        arrow, parquet = require("pyarrow", "cluster"), require("pyarrow.parquet", "cluster")
+        arrow = require("pyarrow", "cluster")
         columns: dict[str, Any] = {name: _values(part.trials, field) for name, field in FROM_TRIAL.items()}
         columns |= {
             name: arrow.array([row.get(name) for row in rows], type=kind)
             for name, kind in self._columns.items()
         }
         columns["error"] = arrow.array([row.get("error", "") for row in rows], type="string")
-        table = arrow.table(columns).replace_schema_metadata({METADATA_KEY: json.dumps(self._made_by)})
-        content = io.BytesIO()
-        parquet.write_table(table, content, compression="zstd", write_page_checksum=True)
-        self._put(self._path(part.name), content.getvalue())
+        self._put(self._path(part.name), write_part(arrow.table(columns), self._made_by))
         return Done(part.name, len(rows), sum(1 for row in rows if row.get("error")), is_new=True)
 
     def _path(self, name: str) -> str:
         return store.join(self.place, f"{name}.parquet")
 
-    def _read_json(self, path: str) -> Any:
+    def _read_json(self, path: str) -> dict[str, Any] | None:
         try:
-            if store.is_address(path):
-                return json.loads(store.read_bytes(path)) if store.exists(path) else None
-            return json.loads(Path(path).read_text(encoding="utf-8"))
+            if not store.is_address(path):
+                content = Path(path).read_bytes()
+            elif store.exists(path):
+                content = store.read_bytes(path)
+            else:
+                return None
+            return dict(json.loads(content))
         except FileNotFoundError:
             return None
-        except ValueError as error:
-            raise RingtrueError(f"{path} is not what ringtrue wrote there; give another folder") from error
+        except (ValueError, TypeError) as error:
+            raise RingtrueError(
+                f"{path} is damaged, or not of ringtrue; delete it and run the command that fills {self.place} again: "
+                "parts say themselves what made them"
+            ) from error
 
     def _write_json(self, path: str, value: Mapping[str, Any]) -> None:
         text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
         self._put(path, text.encode())
+
+    def _get(self, name: str) -> bytes:
+        path = self._path(name)
+        if not store.is_address(path):
+            return Path(path).read_bytes()
+        with store.open_file(path) as file:
+            return bytes(file.read())
 
     def _put(self, path: str, content: bytes) -> None:
         if store.is_address(path):
