@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "windows": {"audio"},
     "workers": {"errors"},
     "prosody": {"audio", "windows"},
-    "data": {*FOUNDATIONS, "audio", "windows", ""},
+    "data": {*FOUNDATIONS, "workers", "audio", "windows", ""},
     "models": {*FOUNDATIONS, "", "audio", "windows", "prosody", "tensors"},
     "evaluation": {*FOUNDATIONS, "", "audio", "windows", "prosody", "data", "models"},
     "training": {*FOUNDATIONS, "", "tensors", "audio", "windows", "config", "data", "models", "evaluation"},

@@ -79,7 +79,7 @@ def _roots(source: str) -> list[Path] | None:
         name, root, options = _parse(part)
         if name not in CORPORA:
             roots.append(Path(part))
-        elif name.startswith("starter-"):
+        elif CORPORA[name].is_built:
             return None
         else:
             roots.append(root or cache_dir() / "corpora" / name)

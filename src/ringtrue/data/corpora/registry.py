@@ -44,6 +44,7 @@ class Corpus:
         get: Reads it from a folder, after fetching or building it there if it can.
         options: Names of the options that `get` takes.
         is_local: Whether the folder must be there before.
+        is_built: Whether it is made here, and so looks after itself: no index of it is kept.
         prepare: Does what `get` does, and what must be done once besides; `get` if there is nothing.
     """
 
@@ -53,6 +54,7 @@ class Corpus:
     get: Callable[..., list[Trial]]
     options: tuple[str, ...] = ()
     is_local: bool = True
+    is_built: bool = False
     prepare: Callable[..., list[Trial]] | None = None
 
 
@@ -68,6 +70,12 @@ def _starter(size: str) -> Callable[[Path, Progress], list[Trial]]:
     return get
 
 
+def _zoo(root: Path, progress: Progress, **options: str) -> list[Trial]:
+    from ringtrue.data.corpora import zoo
+
+    return zoo.build(zoo.wish_of(options), root, workers=min(os.cpu_count() or 1, 16), progress=progress)
+
+
 CORPORA: dict[str, Corpus] = {
     "starter-small": Corpus(
         "about 1,600 human and machine clips, 10 synthesisers and 5 vocoders, 17 speakers, 12 languages",
@@ -76,6 +84,7 @@ CORPORA: dict[str, Corpus] = {
         _starter("small"),
         ("form",),
         is_local=False,
+        is_built=True,
     ),
     "starter-full": Corpus(
         "about 2,400 human clips and 200 for each training system",
@@ -84,6 +93,7 @@ CORPORA: dict[str, Corpus] = {
         _starter("full"),
         ("form",),
         is_local=False,
+        is_built=True,
     ),
     "starter-paired": Corpus(
         "starter-full, and every training recording copied by each of three vocoders: 3,500 training pairs",
@@ -92,6 +102,16 @@ CORPORA: dict[str, Corpus] = {
         _starter("paired"),
         ("form",),
         is_local=False,
+        is_built=True,
+    ),
+    "zoo": Corpus(
+        "people of another corpus, and each of their recordings said again by methods of ten families",
+        "ringtrue[probe]; ?of=CORPUS (starter-full), copies=7, seed=0, dev=harmonic and test=splicing or none",
+        "built here from another corpus",
+        _zoo,
+        ("of", "copies", "seed", "dev", "test"),
+        is_local=False,
+        is_built=True,
     ),
     "mlaad": Corpus(
         "machine speech of up to 140 systems in 51 languages; pair it with m-ailabs or librispeech",

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import multiprocessing
 import os
 import shutil
@@ -21,6 +20,7 @@ from functools import partial
 from pathlib import Path
 
 from ringtrue import __version__
+from ringtrue.data.corpora.building import claim, is_complete
 from ringtrue.data.corpora.manifest import read_manifest
 from ringtrue.data.corpora.starter import engines as engines_room
 from ringtrue.data.corpora.starter import harmonise as chain
@@ -74,9 +74,9 @@ def build(size: str, root: Path, cache: Path, workers: int, progress: Progress, 
         raise CorpusError(f"workers is {workers}; at least 1 process is needed")
     manifest = root / "manifest.tsv"
     with packages.readable_disk_errors(root):
-        _claim(root, {"corpus": f"starter-{size}", "seed": seed, "version": _VERSION})
+        claim(root, {"corpus": f"starter-{size}", "seed": seed, "version": _VERSION})
         with packages.one_at_a_time(root, progress):
-            if not _is_complete(manifest):
+            if not is_complete(manifest):
                 _Work(size, RECIPES[size], root, cache, seed, progress, {}).build(workers)
             shutil.rmtree(root / "raw", ignore_errors=True)  # the waves that were on their way
             sweep(root, below=True)
@@ -308,31 +308,6 @@ class _Work:
         self.missing.update(reasons)
         if reasons:
             self.progress(f"going on without: {engines_room.in_one_line(reasons)}")
-
-
-def _claim(root: Path, identity: dict[str, object]) -> None:
-    """Mark the folder as ours, or refuse one that holds anything else: nothing is ever overwritten."""
-    marker = root / "build.json"
-    if marker.is_file():
-        with contextlib.suppress(ValueError):
-            if json.loads(marker.read_text(encoding="utf-8")) == identity:
-                return
-        raise CorpusError(
-            f"{root} holds a corpus that was built with other settings or by another version; wanted is "
-            f"{identity}. Delete that folder or choose another"
-        )
-    if root.is_dir() and any(root.iterdir()):
-        raise CorpusError(f"{root} is not empty and not a starter corpus: choose another folder")
-    write_json(marker, identity)
-
-
-def _is_complete(manifest: Path) -> bool:
-    if not manifest.is_file():
-        return False
-    if all(Path(trial.audio).is_file() for trial in read_manifest(manifest, check_audio=False)):
-        return True
-    manifest.unlink()  # clips were deleted: make them again, and until then let nobody take it for complete
-    return False
 
 
 @contextlib.contextmanager

@@ -49,8 +49,8 @@ def make_human_clips(
                 continue  # one unreadable file in a package of hundreds
             if not chain.is_speech(speech) or not is_said(utterance.text, len(speech) / chain.RATE_HZ):
                 continue
-            _write(waiting, speech)
-            duration_s = _write(clip, chain.harmonise(speech, utterance.name, seed))
+            write_clip(waiting, speech)
+            duration_s = write_clip(clip, chain.harmonise(speech, utterance.name, seed))
         made.append((utterance, duration_s))
     return made
 
@@ -98,7 +98,7 @@ def make_spoof_clip(made: Path, clip: Path, source: str, twin: Path | None, seed
         speech = np.pad(speech[:count], (0, max(0, count - len(speech))))
     if not chain.is_speech(speech):
         return 0.0
-    return _write(clip, chain.harmonise(speech, source, seed))
+    return write_clip(clip, chain.harmonise(speech, source, seed))
 
 
 def end_with_parent() -> None:
@@ -112,7 +112,19 @@ def end_with_parent() -> None:
         threading.Thread(target=watch, daemon=True).start()
 
 
-def _write(path: Path, samples: chain.Samples) -> float:
+def write_clip(path: Path, samples: chain.Samples) -> float:
+    """Write a clip whole or not at all.
+
+    Args:
+        path: The file; its suffix says the format. 16 bits.
+        samples: `(T,)`, 16 kHz.
+
+    Returns:
+        Its duration in seconds.
+
+    Raises:
+        OSError: It cannot be written.
+    """
     import soundfile
 
     recording = io.BytesIO()  # libsndfile would not say why a file cannot be written
