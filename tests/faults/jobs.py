@@ -42,6 +42,16 @@ def corpus(folder: Path, material: Path) -> None:
     builder.build("small", folder / "corpus", folder / "cache", 1, print)
 
 
+def zoo(folder: Path, material: Path) -> None:
+    """Let machines say people's recordings again: `ringtrue corpus prepare zoo`; by those that need no extra."""
+    from ringtrue.data.corpora import zoo
+    from ringtrue.data.corpora.zoo.methods import METHODS
+
+    for name in [name for name, method in METHODS.items() if method.needs]:
+        del METHODS[name]
+    zoo.build(zoo.Wish(of=str(material / "manifest.tsv"), copies=1), folder / "corpus", 1, print)
+
+
 def training(folder: Path, material: Path) -> None:
     """Content units, decoded waves, training, export: what `ringtrue train` does."""
     from ringtrue.config import parse_config
@@ -132,7 +142,7 @@ def experiment(folder: Path, material: Path) -> None:
 
 
 JOBS: dict[str, Callable[[Path, Path], None]] = {
-    "corpus": corpus, "training": training, "features": features, "scoring": scoring, "parts": parts,
+    "corpus": corpus, "zoo": zoo, "training": training, "features": features, "scoring": scoring, "parts": parts,
     "experiment": experiment,
 }  # fmt: skip
 

@@ -23,7 +23,7 @@ from ringtrue.files import stable_int
 
 LONGEST_S = 6.0
 """Of a recording's speech, what is used."""
-SHORTEST_S = 1.0
+SHORTEST_S = 0.5
 """Less speech than this is not used."""
 
 _PEAK = 0.98
