@@ -34,7 +34,7 @@ def main() -> None:
     """Measure, print a table in Markdown, then one line of JSON."""
     waves = [prepared(load(path).samples) for path in sys.argv[1:]] or [_voice()]
     for name in METHODS:  # what is imported and kept is not a method's cost
-        said_again(Speech(waves[0]), name, np.random.default_rng(0))
+        said_again(Speech(waves[0]), METHODS[name], np.random.default_rng(0))
     costs, likeness = {}, {}
     for name in METHODS:
         seconds, alike = [], []
@@ -42,7 +42,7 @@ def main() -> None:
             for seed in range(SEEDS):
                 speech = Speech(wave, lambda own=wave: [other for other in waves if other is not own])
                 started = time.process_time()
-                said = said_again(speech, name, np.random.default_rng(seed))
+                said = said_again(speech, METHODS[name], np.random.default_rng(seed))
                 seconds.append((time.process_time() - started) * SECONDS * RATE_HZ / wave.size)
                 alike.append(float(np.corrcoef(_log_mels(wave), _log_mels(said))[0, 1]))
         costs[name], likeness[name] = statistics.mean(seconds), statistics.mean(alike)

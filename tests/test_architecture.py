@@ -20,10 +20,22 @@ MAY_IMPORT = {
     "windows": {"audio"},
     "workers": {"errors"},
     "prosody": {"audio", "windows"},
-    "data": {*FOUNDATIONS, "workers", "audio", "windows", ""},
+    "vocoders": {*FOUNDATIONS, "tensors", "audio", "models"},
+    "data": {*FOUNDATIONS, "workers", "audio", "windows", "", "vocoders"},
     "models": {*FOUNDATIONS, "", "audio", "windows", "prosody", "tensors"},
     "evaluation": {*FOUNDATIONS, "", "audio", "windows", "prosody", "data", "models"},
-    "training": {*FOUNDATIONS, "", "tensors", "audio", "windows", "config", "data", "models", "evaluation"},
+    "training": {
+        *FOUNDATIONS,
+        "",
+        "tensors",
+        "audio",
+        "windows",
+        "config",
+        "data",
+        "models",
+        "evaluation",
+        "vocoders",
+    },
     "inference": {*FOUNDATIONS, "workers", "audio", "windows", "prosody", "models", "evaluation"},
     "packing": {*FOUNDATIONS, "audio", "windows", "prosody", "data", "evaluation", "inference"},
     "robustness": {*FOUNDATIONS, "audio", "data", "evaluation", "inference"},
@@ -97,6 +109,7 @@ ABOUT = {
         for name in ("features", "layers", "prosody_encoder", "prosody", "envelope", "mio", "frontend", "frontends")
     }
     | {f"models/{name}.py" for name in ("selfsupervised", "speaker", "whisper")}
+    | {"vocoders/generators.py", "vocoders/stored.py"}
     | {"inference/fold.py", "evaluation/probes/readers.py", "evaluation/probes/leakage.py"}
     | {f"training/{path.name}" for path in (SOURCE / "training").glob("*.py")}
     | {f"tracing/{name}.py" for name in ("clips", "learning", "methods", "two_stage", "distil")},

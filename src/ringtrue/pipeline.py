@@ -45,6 +45,32 @@ PACKAGED_TEACHER = "whisper-base-from-packages"
 """A teacher that needs no hub: Whisper-base from the package registry, verified by its hash; log-mel without it."""
 
 
+def make_vocoder(
+    kind: str, steps: int, seed: int, trials: Sequence[Trial], run: Path, progress: Progress
+) -> Path:
+    """Train a small neural vocoder on the people of a corpus; its discriminator takes part in three quarters of it.
+
+    Args:
+        kind: ``"hifigan"``, ``"istft"`` or ``"nsf"``.
+        steps: Batches in all.
+        seed: Draws weights, pieces and noise.
+        trials: The corpus; only people of its train split are heard.
+        run: Folder of the run; where there is one it goes on.
+        progress: Told of every saved state.
+
+    Returns:
+        The vocoder's file.
+
+    Raises:
+        ConfigError: A value is not accepted, or the folder holds another run.
+        CorpusError: Nobody speaks in the train split.
+    """
+    from ringtrue.training.vocoder import VocoderSettings, train_vocoder
+
+    settings = VocoderSettings(kind, steps, adversary_from=steps // 4, seed=seed)
+    return train_vocoder(settings, trials, run, progress)
+
+
 def screen(trials: Sequence[Trial], progress: Progress) -> list[Trial]:
     """Decode every recording once and leave out what cannot be read to its end, so that no later step has to.
 

@@ -21,7 +21,7 @@ def speech(speechlike):
 
 
 def said(speech, method, seed=0):
-    return copies.said_again(speech, method, np.random.default_rng(seed))
+    return copies.said_again(speech, METHODS[method], np.random.default_rng(seed))
 
 
 def level_db(wave):
@@ -297,7 +297,7 @@ def test_the_command_builds_it_and_says_what_is_wrong(people, tmp_path, capsys, 
         ("seed=-1", "seed=-1; accepted is a whole number"),
         ("dev=nothing", r"dev=nothing: no family ['nothing']; accepted: none, or any of phase, mel"),
         ("dev=mel&test=mel,phase", "dev and test share mel"),
-        ("kopies=2", "zoo takes no option ['kopies']; accepted: of, copies, seed, dev, test"),
+        ("kopies=2", "zoo takes no option ['kopies']; accepted: of, copies, seed, dev, test, vocoders"),
     ):
         code, said = run(f"zoo:{root}?of={people}&{options}")
         assert code != 0

@@ -34,6 +34,9 @@ _FAMILIES = {
         "demo": "The whole story on real speech: corpus, baseline and hero, The Table, a verdict.",
         "train": "Train one model, or go on with a run.",
     },
+    "vocoder": {
+        "vocoder": "Train a small neural vocoder, for `zoo?vocoders=…`.",
+    },
     "experiment": {
         "experiment": "Train variants over seeds, compare them, and say what became of each hypothesis.",
     },

@@ -109,7 +109,7 @@ CORPORA: dict[str, Corpus] = {
         "ringtrue[probe]; ?of=CORPUS (starter-full), copies=7, seed=0, dev=harmonic and test=splicing or none",
         "built here from another corpus",
         _zoo,
-        ("of", "copies", "seed", "dev", "test"),
+        ("of", "copies", "seed", "dev", "test", "vocoders"),
         is_local=False,
         is_built=True,
     ),

@@ -22,10 +22,12 @@ from ringtrue.data.corpora.manifest import read_manifest
 from ringtrue.data.corpora.starter.harmonise import codec_of
 from ringtrue.data.corpora.starter.packages import one_at_a_time, readable_disk_errors
 from ringtrue.data.corpora.zoo.copies import Copy, Copying, Made, Task
-from ringtrue.data.corpora.zoo.methods import FAMILIES, METHODS, draw
+from ringtrue.data.corpora.zoo.methods import FAMILIES, METHODS, Method, draw
+from ringtrue.data.corpora.zoo.neural import FAMILY as NEURAL
+from ringtrue.data.corpora.zoo.neural import methods_of
 from ringtrue.data.trials import Trial, write_manifest
 from ringtrue.errors import CorpusError, require
-from ringtrue.files import stable_int, sweep, write_json
+from ringtrue.files import sha256_file, stable_int, sweep, write_json
 from ringtrue.workers import Crew
 
 Progress = Callable[[str], None]
@@ -46,6 +48,7 @@ class Wish:
         dev: Families that say the dev split again and train nothing; with none, dev has no copies.
         test: Families that half of the copies of the test split are made by and that train nothing; the other half
             are `test_seen`, and with none all of them are.
+        vocoders: Files that `ringtrue vocoder` wrote, for a family of their own, ``neural``.
     """
 
     of: str = "starter-full"
@@ -53,18 +56,29 @@ class Wish:
     seed: int = 0
     dev: tuple[str, ...] = ("harmonic",)
     test: tuple[str, ...] = ("splicing",)
+    vocoders: tuple[str, ...] = ()
+
+    @property
+    def methods(self) -> dict[str, Method]:
+        """All methods, by name.
+
+        Raises:
+            CorpusError: There is no such vocoder.
+        """
+        return METHODS | methods_of(self.vocoders)
 
     @property
     def train(self) -> tuple[str, ...]:
         """Families that training hears."""
-        return tuple(name for name in FAMILIES if name not in (*self.dev, *self.test))
+        families = (*FAMILIES, NEURAL) if self.vocoders else FAMILIES
+        return tuple(name for name in families if name not in (*self.dev, *self.test))
 
 
 def wish_of(options: Mapping[str, str]) -> Wish:
     """Read the options of ``zoo?…``.
 
     Args:
-        options: Any of ``of``, ``copies``, ``seed``, ``dev`` and ``test``, as written.
+        options: Any of ``of``, ``copies``, ``seed``, ``dev``, ``test`` and ``vocoders``, as written.
 
     Returns:
         The wish.
@@ -72,13 +86,17 @@ def wish_of(options: Mapping[str, str]) -> Wish:
     Raises:
         CorpusError: A value is not accepted; the message says what is.
     """
+    vocoders = tuple(filter(None, options.get("vocoders", "").split(",")))
+    families = (*FAMILIES, NEURAL) if vocoders else FAMILIES
     wish = Wish(
         of=options.get("of", Wish.of),
         copies=_number("copies", options.get("copies", str(Wish.copies)), 1, 100),
         seed=_number("seed", options.get("seed", str(Wish.seed)), 0, 2**63),
-        dev=_families("dev", options.get("dev", ",".join(Wish.dev))),
-        test=_families("test", options.get("test", ",".join(Wish.test))),
+        dev=_families("dev", options.get("dev", ",".join(Wish.dev)), families),
+        test=_families("test", options.get("test", ",".join(Wish.test)), families),
+        vocoders=vocoders,
     )
+    methods_of(vocoders)
     if not wish.of:
         raise CorpusError(
             "zoo: of= is empty; give NAME, NAME:FOLDER, NAME?OPTION=VALUE, a manifest, a table or a folder"
@@ -129,10 +147,10 @@ def _build(wish: Wish, root: Path, workers: int, progress: Progress) -> None:
     clips = sum(1 + len(task.copies) for task in planned.tasks)
     progress(
         f"zoo: {len(people)} recordings of {wish.of}, {clips} clips; of "
-        f"{len(METHODS)} methods in {len(FAMILIES)} families"
+        f"{len(wish.methods)} methods in {len({m.family for m in wish.methods.values()})} families"
     )
     made: dict[str, Made] = {}
-    results = _results(Copying(wish.seed), planned.tasks, workers)
+    results = _results(Copying(wish.seed, wish.vocoders), planned.tasks, workers)
     for number, (task, result) in enumerate(zip(planned.tasks, results, strict=True), 1):
         if result.disk_error:
             raise OSError(result.disk_error, os.strerror(result.disk_error))
@@ -183,7 +201,7 @@ def plan(people: Sequence[Trial], wish: Wish, root: Path) -> Plan:
     for trial in people:
         if trial.speaker:
             voices[trial.split, trial.speaker].append(trial)
-    tasks, trials = [], []
+    tasks, trials, methods = [], [], wish.methods
     for trial in sorted(people, key=lambda trial: trial.id):
         source, name = trial.source_utterance or trial.id, _file_name(trial.id)
         human = replace(
@@ -197,7 +215,7 @@ def plan(people: Sequence[Trial], wish: Wish, root: Path) -> Plan:
         copies = []
         for number in range(wish.copies):
             rng = np.random.default_rng(stable_int("zoo", wish.seed, trial.id, number))
-            if (drawn := _drawn(trial.split, wish, rng)) is None:
+            if (drawn := _drawn(trial.split, wish, methods, rng)) is None:
                 break
             split, method = drawn
             again = replace(
@@ -224,13 +242,15 @@ def _others(trial: Trial, voice: Sequence[Trial], seed: int) -> tuple[Trial, ...
     return tuple(sorted(others, key=lambda other: stable_int("other", seed, trial.id, other.id))[:_OTHERS])
 
 
-def _drawn(split: str, wish: Wish, rng: np.random.Generator) -> tuple[str, str] | None:
+def _drawn(
+    split: str, wish: Wish, methods: Mapping[str, Method], rng: np.random.Generator
+) -> tuple[str, str] | None:
     """Draw the split and the method of a copy of a recording in a split; None where there is no copy."""
     if split == "dev":
-        return ("dev", draw(rng, wish.dev)) if wish.dev else None
+        return ("dev", draw(rng, wish.dev, methods)) if wish.dev else None
     if split == "test" and wish.test and rng.integers(2):
-        return "test", draw(rng, wish.test)
-    return "test_seen" if split == "test" else split, draw(rng, wish.train)
+        return "test", draw(rng, wish.test, methods)
+    return "test_seen" if split == "test" else split, draw(rng, wish.train, methods)
 
 
 def _people(source: str, progress: Progress) -> list[Trial]:
@@ -285,15 +305,17 @@ def _provenance(wish: Wish, trials: Iterable[Trial], missing: Mapping[str, str])
         **_plain(wish),
         "version": _VERSION,
         "ringtrue": __version__,
-        "families": {name: method.family for name, method in METHODS.items()},
+        "families": {name: method.family for name, method in wish.methods.items()},
         "counts": {split: dict(sorted(systems.items())) for split, systems in sorted(counts.items())},
         "missing": dict(missing),
     }
 
 
 def _plain(wish: Wish) -> dict[str, object]:
-    """Give the wish as JSON has it: lists where Python has tuples."""
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(wish).items()}
+    """Give the wish as JSON has it: lists where Python has tuples, and vocoders by what is in their files."""
+    plain = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(wish).items()}
+    plain["vocoders"] = {Path(path).stem: sha256_file(path) for path in wish.vocoders}
+    return plain
 
 
 def _number(option: str, word: str, least: int, most: int) -> int:
@@ -302,10 +324,10 @@ def _number(option: str, word: str, least: int, most: int) -> int:
     return int(word)
 
 
-def _families(option: str, words: str) -> tuple[str, ...]:
+def _families(option: str, words: str, families: Sequence[str]) -> tuple[str, ...]:
     names = () if words == "none" else tuple(dict.fromkeys(words.split(",")))
-    if unknown := [name for name in names if name not in FAMILIES]:
+    if unknown := [name for name in names if name not in families]:
         raise CorpusError(
-            f"zoo: {option}={words}: no family {unknown}; accepted: none, or any of {', '.join(FAMILIES)}"
+            f"zoo: {option}={words}: no family {unknown}; accepted: none, or any of {', '.join(families)}"
         )
     return names

@@ -6,7 +6,7 @@ length, level, noise, codec and band, and differs by the method alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +15,8 @@ import numpy as np
 from ringtrue.data.corpora.sound import load_samples
 from ringtrue.data.corpora.starter import harmonise as chain
 from ringtrue.data.corpora.starter.clips import write_clip
-from ringtrue.data.corpora.zoo.methods import METHODS
+from ringtrue.data.corpora.zoo.methods import METHODS, Method
+from ringtrue.data.corpora.zoo.neural import methods_of
 from ringtrue.data.corpora.zoo.speech import Samples, Speech
 from ringtrue.data.trials import Trial
 from ringtrue.errors import AudioError
@@ -36,7 +37,7 @@ class Copy:
 
     Attributes:
         id: Of its trial.
-        method: A key of `METHODS`.
+        method: A key of `METHODS`, or the name of a trained vocoder.
         clip: The file to write.
     """
 
@@ -85,10 +86,12 @@ class Copying:
 
     Attributes:
         seed: The corpus's.
+        vocoders: Files of trained ones.
         timeout_s: Longest time that one recording may take.
     """
 
     seed: int
+    vocoders: tuple[str, ...] = ()
     timeout_s: float | None = 600.0
 
     def load(self) -> Callable[[Task], Made]:
@@ -102,19 +105,20 @@ class Copying:
     def do(self, task: Task) -> Made:
         """Make what of a task is not there yet."""
         try:
-            return make(task, self.seed)
+            return make(task, self.seed, METHODS | methods_of(self.vocoders))
         except OSError as error:
             if error.errno is None:
                 raise
             return Made(0.0, disk_error=error.errno)
 
 
-def make(task: Task, seed: int) -> Made:
+def make(task: Task, seed: int, methods: Mapping[str, Method]) -> Made:
     """Write a recording's clip and its copies, but for those that are there.
 
     Args:
         task: What to make.
         seed: The corpus's.
+        methods: By name.
 
     Returns:
         What came of it.
@@ -136,7 +140,8 @@ def make(task: Task, seed: int) -> Made:
         if copy.clip.is_file():
             continue
         try:
-            said = said_again(speech, copy.method, np.random.default_rng(stable_int("copy", seed, copy.id)))
+            rng = np.random.default_rng(stable_int("copy", seed, copy.id))
+            said = said_again(speech, methods[copy.method], rng)
         except (
             ArithmeticError,
             ValueError,
@@ -168,12 +173,12 @@ def prepared(samples: Samples) -> Samples:
     return chain.to_level(speech)
 
 
-def said_again(speech: Speech, method: str, rng: np.random.Generator) -> Samples:
+def said_again(speech: Speech, method: Method, rng: np.random.Generator) -> Samples:
     """Let a method say a recording again.
 
     Args:
         speech: The recording, `(T,)`.
-        method: A key of `METHODS`.
+        method: How.
         rng: Draws the method's settings.
 
     Returns:
@@ -183,7 +188,7 @@ def said_again(speech: Speech, method: str, rng: np.random.Generator) -> Samples
         ArithmeticError: What came out is not finite, or silent.
         MissingExtraError: The method needs what is not installed.
     """
-    said = METHODS[method].make(speech, rng)
+    said = method.make(speech, rng)
     level = float(np.sqrt(np.mean(np.square(said, dtype=np.float64))))
     if not np.isfinite(level) or level < _SILENCE:
         raise ArithmeticError("it is silent" if level < _SILENCE else "it is not finite")

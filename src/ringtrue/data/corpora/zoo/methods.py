@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,15 +84,16 @@ METHODS: dict[str, Method] = {
 FAMILIES = tuple(dict.fromkeys(method.family for method in METHODS.values()))
 
 
-def draw(rng: np.random.Generator, families: Collection[str]) -> str:
+def draw(rng: np.random.Generator, families: Collection[str], methods: Mapping[str, Method] = METHODS) -> str:
     """Draw a method.
 
     Args:
         rng: Draws it.
-        families: From which, each equally likely; names in `FAMILIES`.
+        families: From which, each equally likely.
+        methods: Those that there are.
 
     Returns:
-        A key of `METHODS`.
+        A key of `methods`.
     """
-    family = FAMILIES[rng.choice([FAMILIES.index(name) for name in sorted(families)])]
-    return str(rng.choice([name for name, method in METHODS.items() if method.family == family]))
+    family = sorted(families)[rng.integers(len(families))]
+    return str(rng.choice([name for name, method in methods.items() if method.family == family]))
