@@ -174,6 +174,9 @@ def test_a_zoo_speaks_by_a_trained_vocoder(people, tmp_path, monkeypatch, capsys
     assert {t.system for t in trials if t.split == "test"} == {"neural_istft"}
     assert "neural_istft" not in {t.system for t in trials if t.split == "train"}
     assert list(json.loads((tmp_path / "zoo" / "build.json").read_text())["vocoders"]) == ["istft"]
+    (tmp_path / "broken.safetensors").write_bytes(b"no tensors")
+    with pytest.raises(CheckpointError, match="broken.safetensors"):
+        zoo.build(_wish(manifest, tmp_path / "broken.safetensors"), tmp_path / "new", 1, print)
     with pytest.raises(CorpusError, match="zoo: no vocoder at nothing; `ringtrue vocoder` trains one"):
         zoo.wish_of({"vocoders": "nothing"})
     with pytest.raises(CorpusError, match="two vocoders are called istft; rename one file"):
@@ -182,5 +185,5 @@ def test_a_zoo_speaks_by_a_trained_vocoder(people, tmp_path, monkeypatch, capsys
 
 def _wish(manifest, file):
     return zoo.wish_of(
-        {"of": str(manifest), "copies": "2", "dev": "none", "test": "neural", "vocoders": file}
+        {"of": str(manifest), "copies": "2", "dev": "none", "test": "neural", "vocoders": str(file)}
     )

@@ -24,7 +24,7 @@ from ringtrue.data.corpora.starter.packages import one_at_a_time, readable_disk_
 from ringtrue.data.corpora.zoo.copies import Copy, Copying, Made, Task
 from ringtrue.data.corpora.zoo.methods import FAMILIES, METHODS, Method, draw
 from ringtrue.data.corpora.zoo.neural import FAMILY as NEURAL
-from ringtrue.data.corpora.zoo.neural import methods_of
+from ringtrue.data.corpora.zoo.neural import load_all, methods_of
 from ringtrue.data.trials import Trial, write_manifest
 from ringtrue.errors import CorpusError, require
 from ringtrue.files import sha256_file, stable_int, sweep, write_json
@@ -139,9 +139,9 @@ def build(wish: Wish, root: Path, workers: int, progress: Progress) -> list[Tria
 
 
 def _build(wish: Wish, root: Path, workers: int, progress: Progress) -> None:
-    for module in {method.needs for method in METHODS.values()} - {""}:
+    for module in sorted({method.needs for method in wish.methods.values()} - {""} | {"scipy"}):
         require(module, "probe")
-    require("scipy", "train")
+    load_all(wish.vocoders)
     people = _people(wish.of, progress)
     planned = plan(people, wish, root)
     clips = sum(1 + len(task.copies) for task in planned.tasks)

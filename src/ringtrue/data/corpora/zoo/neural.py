@@ -34,8 +34,21 @@ def methods_of(paths: tuple[str, ...]) -> dict[str, Method]:
         name = f"{FAMILY}_{Path(path).stem}"
         if name in found or name in METHODS:
             raise CorpusError(f"zoo: two vocoders are called {Path(path).stem}; rename one file")
-        found[name] = Method(FAMILY, partial(say_again, path))
+        found[name] = Method(FAMILY, partial(say_again, path), "torch")
     return found
+
+
+def load_all(paths: tuple[str, ...]) -> None:
+    """Load trained vocoders, so that a damaged one is found before any work is done.
+
+    Args:
+        paths: Their files.
+
+    Raises:
+        CheckpointError: A file is no vocoder.
+    """
+    for path in paths:
+        _loaded(path)
 
 
 def say_again(path: str, speech: Speech, rng: np.random.Generator) -> Samples:
