@@ -1,11 +1,14 @@
 """The zoo of pseudo-generators: what every method owes, what single ones promise, and the corpus that they make."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 import soundfile
 
 from ringtrue import cli
-from ringtrue.data.corpora import load_corpus, zoo
+from ringtrue.data.corpora import CORPORA, load_corpus, zoo
 from ringtrue.data.corpora.zoo import builder, copies, spectra
 from ringtrue.data.corpora.zoo.methods import FAMILIES, METHODS, draw
 from ringtrue.data.corpora.zoo.speech import HOP, RATE_HZ, Speech, track_pitch
@@ -158,6 +161,16 @@ def test_a_minimum_phase_filter_is_causal_and_has_the_envelope():
 
 
 # ------------------------------------------------------------------------------------------ the corpus
+
+
+def test_the_document_has_every_method_and_option():
+    document = Path(__file__).parents[2] / "docs" / "data.md"
+    if not document.exists():
+        pytest.skip("only in the repository")
+    text = document.read_text(encoding="utf-8")
+    for name, method in METHODS.items():
+        assert re.search(rf"\| `{name}` \| {re.escape(method.summary[:20])}", text), name
+    assert all(f"| `{option}=` |" in text for option in CORPORA["zoo"].options)
 
 
 @pytest.fixture

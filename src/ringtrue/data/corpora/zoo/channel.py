@@ -17,7 +17,7 @@ Array = NDArray[Any]
 
 def channel_noise(speech: Speech, rng: np.random.Generator) -> Samples:
     """Put the bands' levels on noise (Shannon et al., 1995)."""
-    return _channels(speech, rng.standard_normal(speech.wave.size), int(rng.integers(8, 25)), rng)
+    return _channels(speech, rng.standard_normal(speech.wave.size), int(rng.integers(14, 31)), rng)
 
 
 def channel_pulse(speech: Speech, rng: np.random.Generator) -> Samples:
@@ -31,7 +31,7 @@ def channel_single_sideband(speech: Speech, rng: np.random.Generator) -> Samples
 
     out = np.zeros(speech.wave.size)
     bands = int(rng.integers(6, 15))
-    share, off = rng.uniform(0.35, 0.8), rng.uniform(-0.02, 0.02)
+    share, off = rng.uniform(0.5, 0.9), rng.uniform(-0.01, 0.01)
     now = np.arange(speech.wave.size) / RATE_HZ
     for low_hz, high_hz, analytic in _bands(speech.wave, bands):
         centre_hz = (low_hz + high_hz) / 2
@@ -46,7 +46,7 @@ def _channels(speech: Speech, carrier: Array, bands: int, rng: np.random.Generat
     """Give each band of a carrier the level that speech has there."""
     import scipy.signal
 
-    smooth = scipy.signal.butter(2, rng.uniform(25, 160), fs=RATE_HZ, output="sos")
+    smooth = scipy.signal.butter(2, rng.uniform(40, 160), fs=RATE_HZ, output="sos")
     out = np.zeros(speech.wave.size)
     pairs = zip(_bands(speech.wave, bands), _bands(carrier.astype(np.float32), bands), strict=True)
     for (_, _, said), (_, _, carried) in pairs:

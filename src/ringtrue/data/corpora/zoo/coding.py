@@ -14,7 +14,7 @@ Array = NDArray[Any]
 
 
 def low_rate_codec(speech: Speech, rng: np.random.Generator) -> Samples:
-    """Pass through two or three speech codecs in turn, each near its lowest bit rate.
+    """Pass through two speech codecs in turn, each near its lowest bit rate.
 
     Once through a codec at a usual rate is what happens to people's recordings; that would be no machine's voice.
     """
@@ -22,7 +22,7 @@ def low_rate_codec(speech: Speech, rng: np.random.Generator) -> Samples:
 
     able = [name for name in available_codecs() if CODECS[name].kbps]
     wave = speech.wave
-    for name in rng.choice(able, int(rng.integers(2, 4))):
+    for name in rng.choice(able, 2):
         low, high = CODECS[name].kbps_range
         kbps = low if name.startswith("amr") else min(rng.uniform(1, 1.4) * low, high)
         wave = codec_round_trip(wave, str(name), float(kbps))
@@ -38,14 +38,14 @@ def vector_quantised(speech: Speech, rng: np.random.Generator) -> Samples:
     log_mels = np.log(mels + 1e-5)
     level = log_mels.mean(axis=1, keepdims=True)
     shape = log_mels - level
-    codes = shape[rng.permutation(len(shape))[: int(rng.choice([32, 64, 128]))]]
+    codes = shape[rng.permutation(len(shape))[: int(rng.choice([64, 128, 256]))]]
     for _ in range(4):
         nearest = _nearest(shape, codes)
         counts = np.bincount(nearest, minlength=len(codes))
         sums = np.zeros_like(codes)
         np.add.at(sums, nearest, shape)
         codes = np.where(counts[:, None] > 0, sums / np.maximum(counts, 1)[:, None], codes)
-    step = rng.uniform(0.1, 0.5)  # of the level, nepers
+    step = rng.uniform(0.1, 0.4)  # of the level, nepers
     coded = np.exp(codes[_nearest(shape, codes)] + step * np.round(level / step))
     return mel.voiced(spectra.unmelled(coded, filters, 3), grid, speech.wave.size, rng)
 

@@ -47,8 +47,8 @@ def pitch_shift(speech: Speech, rng: np.random.Generator) -> Samples:
     """Stretch by the phase vocoder and play it faster or slower: pitch and formants move together."""
     import soxr
 
-    factor = 2 ** (rng.uniform(0.08, 0.4) * rng.choice([-1, 1]))
-    longer = stretched(speech.wave, factor, spectra.draw_grid(rng, sizes=(1024, 2048)))
+    factor = 2 ** (rng.uniform(0.08, 0.3) * rng.choice([-1, 1]))
+    longer = stretched(speech.wave, factor, spectra.draw_grid(rng, sizes=(1024,), overlaps=(8,)))
     return spectra.fitted(soxr.resample(longer, RATE_HZ * factor, RATE_HZ, quality="HQ"), speech.wave.size)
 
 

@@ -19,9 +19,9 @@ def spectral_subtraction(speech: Speech, rng: np.random.Generator) -> Samples:
     Boll (1979); with the over-subtraction and the floor of Berouti, Schwartz and Makhoul (ICASSP 1979).
     """
     grid = spectra.draw_grid(rng, sizes=(256, 512, 1024), overlaps=(2, 4))
-    spectrum, noise = _noisy(speech.wave, grid, rng.uniform(3, 15), rng)
+    spectrum, noise = _noisy(speech.wave, grid, rng.uniform(8, 20), rng)
     power = np.abs(spectrum) ** 2
-    left = 1 - rng.uniform(1.5, 5) * (np.abs(noise) ** 2).mean(axis=0) / np.maximum(power, 1e-12)
+    left = 1 - rng.uniform(1, 3) * (np.abs(noise) ** 2).mean(axis=0) / np.maximum(power, 1e-12)
     gain = np.sqrt(np.maximum(left, 10 ** (-rng.uniform(15, 35) / 10))).astype(np.float32)
     return spectra.from_spectrum(spectrum * gain, grid, speech.wave.size)
 

@@ -39,7 +39,7 @@ def mel_spsi(speech: Speech, rng: np.random.Generator) -> Samples:
 def mfcc(speech: Speech, rng: np.random.Generator) -> Samples:
     """Keep the first cepstral coefficients of the mels alone, then Griffin-Lim.
 
-    Davis and Mermelstein (1980) give the coefficients; Boucheron and De Leon (ICSPCC 2008) invert them.
+    Davis and Mermelstein (1980) give the coefficients; Boucheron and De Leon (2008) invert them.
     """
     import scipy.fft
 

@@ -81,7 +81,7 @@ def phase_vocoder(speech: Speech, rng: np.random.Generator) -> Samples:
     Flanagan and Golden (1966); with the drift between the bins that Laroche and Dolson (1999) describe.
     """
     grid = spectra.draw_grid(rng, sizes=(512, 1024))
-    factor = float(2 ** (rng.uniform(0.1, 0.5) * rng.choice([-1, 1])))
+    factor = float(2 ** (rng.uniform(0.05, 0.3) * rng.choice([-1, 1])))
     there = stretched(speech.wave, factor, grid)
     return spectra.fitted(stretched(there, speech.wave.size / there.size, grid), speech.wave.size)
 

@@ -1,7 +1,8 @@
 """Smoothing: envelopes whose movements are too slow and too small, as models that predict means make them.
 
 Toda and Tokuda, "A speech parameter generation algorithm considering global variance for HMM-based speech synthesis"
-(2007), name the fault and the cure; Takamichi et al., "The modulation spectrum …" (2016), its other half.
+(2007), name the fault and a cure; Takamichi et al., "Postfilters to modify the modulation spectrum for statistical
+parametric speech synthesis" (2016), its other half.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def smoothed_mel(speech: Speech, rng: np.random.Generator) -> Samples:
 def smoothed_cepstral(speech: Speech, rng: np.random.Generator) -> Samples:
     """Smooth a cepstral envelope; pulses and noise speak it."""
     grid = (1024, 128)
-    cepstra = spectra.cepstra_of(np.abs(spectra.spectrum_of(speech.wave, grid)), int(rng.integers(16, 41)))
+    cepstra = spectra.cepstra_of(np.abs(spectra.spectrum_of(speech.wave, grid)), int(rng.integers(24, 51)))
     source = excitation.mixed(speech, rng, rng.uniform(2000, 6000))
     return through_cepstra(_smoothed(cepstra, RATE_HZ / grid[1], rng), source, grid)
 
@@ -61,9 +62,9 @@ def _smoothed(track: Array, rate_hz: float, rng: np.random.Generator) -> Array:
     """
     import scipy.signal
 
-    low = scipy.signal.butter(2, min(rng.uniform(6, 20), 0.45 * rate_hz), fs=rate_hz, output="sos")
+    low = scipy.signal.butter(2, min(rng.uniform(10, 25), 0.45 * rate_hz), fs=rate_hz, output="sos")
     slow = scipy.signal.sosfiltfilt(low, track, axis=0, padtype=None)
     level = slow.mean(axis=1, keepdims=True)
     shape = slow - level
     mean = shape.mean(axis=0)
-    return level + mean + rng.uniform(0.6, 0.95) * (shape - mean)
+    return level + mean + rng.uniform(0.7, 0.95) * (shape - mean)

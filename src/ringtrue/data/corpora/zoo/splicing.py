@@ -55,10 +55,11 @@ def wsola(speech: Speech, rng: np.random.Generator) -> Samples:
 
 
 def concatenation(speech: Speech, rng: np.random.Generator) -> Samples:
-    """Say it with pieces of 60 to 180 ms of the speaker's other recordings, joined by cross-fades.
+    """Replace pieces of 60 to 140 ms by the likest of the speaker's other recordings, with cross-fades.
 
     Hunt and Black, "Unit selection in a concatenative speech synthesis system" (ICASSP 1996), with the target costs
-    only. Pieces that nothing is like stay; without other recordings, pieces come from elsewhere in the same one.
+    only. A quarter to three fifths of the pieces are replaced: those that something is most like. Without other
+    recordings, pieces come from elsewhere in the same one.
     """
     others = [np.asarray(wave) for wave in speech.others() if wave.size >= RATE_HZ // 2]
     bank = np.concatenate(others) if others else speech.wave
@@ -69,12 +70,12 @@ def concatenation(speech: Speech, rng: np.random.Generator) -> Samples:
         distance = np.where(apart < 20, np.inf, distance)
     lengths: list[int] = []
     while sum(lengths) < len(wanted):
-        lengths.append(int(rng.integers(6, 19)))
+        lengths.append(int(rng.integers(6, 15)))
     starts = np.cumsum([0, *lengths[:-1]])
     picks = [_best(distance, start, length) for start, length in zip(starts, lengths, strict=True)]
     costs = np.array([cost for cost, _ in picks])
     like = costs[np.isfinite(costs)]
-    usable = costs <= (np.quantile(like, rng.uniform(0.6, 1)) if like.size else -np.inf)
+    usable = costs <= (np.quantile(like, rng.uniform(0.25, 0.6)) if like.size else -np.inf)
     fade = int(rng.integers(40, 161))
     out, weight = np.zeros(speech.wave.size + 2 * fade), np.full(speech.wave.size + 2 * fade, 1e-9)
     own, padded = np.pad(speech.wave, fade), np.pad(bank, fade)
