@@ -106,7 +106,16 @@ HEAVY = {
 ABOUT = {
     "torch": {
         f"models/{name}.py"
-        for name in ("features", "layers", "prosody_encoder", "prosody", "envelope", "mio", "frontend", "frontends")
+        for name in (
+            "features",
+            "layers",
+            "prosody_encoder",
+            "prosody",
+            "envelope",
+            "mio",
+            "frontend",
+            "frontends",
+        )
     }
     | {f"models/{name}.py" for name in ("selfsupervised", "speaker", "whisper")}
     | {"vocoders/generators.py", "vocoders/stored.py"}
