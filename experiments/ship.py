@@ -2,7 +2,7 @@
 
     python experiments/ship.py folds MANIFEST FOLDER     # a corpus for each fold, for `ringtrue experiment`
     ringtrue experiment experiments/ship.yaml --set CLIPS=FOLDER --jobs 2
-    python experiments/ship.py judge MANIFEST --runs runs/ship     # results/ship_pages.csv, results/ship_sources.csv
+    python experiments/ship.py judge MANIFEST --runs runs/ship --peer AASIST=aasist.onnx    # results/ship_*.csv
     python experiments/ship.py build MANIFEST            # the model in src/ringtrue/weights
 
 MANIFEST is a CSV with `path,label,system,speaker,source_page,paired,fold,license`, no page in two folds. Clips with a
@@ -30,6 +30,7 @@ from ringtrue import __version__
 from ringtrue.data.audit import content_blind_floor
 from ringtrue.data.augment import POLICIES, Augment
 from ringtrue.data.corpora import load_samples
+from ringtrue.data.corpora.starter.harmonise import to_level
 from ringtrue.data.surface import content_blind_features
 from ringtrue.data.trials import Trial, fingerprint, write_manifest
 from ringtrue.evaluation.calibrate import (
@@ -42,16 +43,18 @@ from ringtrue.evaluation.calibrate import (
 from ringtrue.evaluation.hull import min_cllr
 from ringtrue.evaluation.mappings import SHOWN_RATES, operating_point
 from ringtrue.evaluation.metrics import cllr, eer
+from ringtrue.evaluation.scores import read_scores, scores_of_trials, write_scores
 from ringtrue.experiment.plan import read_experiment, resolve
 from ringtrue.experiment.report import commit
 from ringtrue.experiment.runs import is_done, run_scores
-from ringtrue.files import write_rows
+from ringtrue.files import sha256_file, write_rows
+from ringtrue.inference.session import open_session
 from ringtrue.models.checkpoint import ModelCard, save
 from ringtrue.models.envelope import EnvelopeDetector
 from ringtrue.packing import pack
 from ringtrue.pipeline import load_trimmed
 from ringtrue.training import envelope
-from ringtrue.windows import split
+from ringtrue.windows import repeat_to, split
 
 Row = dict[str, Any]
 Array = NDArray[np.float64]
@@ -149,27 +152,22 @@ class Recipe:
         copies: Policy that makes changed copies of the training clips, ``none`` for no copies.
         evenly: What counts alike in training: every ``page`` or every ``clip``.
         ridge: On the weights of the spreads.
-        beside: What is heard beside the spreads.
     """
 
     copies: str
     evenly: str
     ridge: float
-    beside: tuple[envelope.Beside, ...]
 
     def __str__(self) -> str:
-        """Such as ``envelope: copies default, each page alike, ridge 1, beside it distance``."""
-        beside = " and ".join(self.beside) or "nothing"
-        return f"envelope: copies {self.copies}, each {self.evenly} alike, ridge {self.ridge:g}, beside it {beside}"
+        """Such as ``envelope: copies default, each page alike, ridge 1``."""
+        return f"envelope: copies {self.copies}, each {self.evenly} alike, ridge {self.ridge:g}"
 
 
-BESIDE: tuple[tuple[envelope.Beside, ...], ...] = ((), ("depth",), ("distance",), ("depth", "distance"))
 GRID = [
-    Recipe(copies, evenly, ridge, beside)
+    Recipe(copies, evenly, ridge)
     for copies in ("none", "default", "channels")
     for evenly in ("clip", "page")
     for ridge in (0.01, 0.1, 0.3, 1.0, 3.0, 10.0)
-    for beside in BESIDE
 ]
 NOISE = Augment(
     noise_probability=1,
@@ -237,7 +235,6 @@ class Study:
             np.tile(self.human[chosen], len(sets)),
             np.tile(weights, len(sets)),
             ridge=recipe.ridge,
-            beside=recipe.beside,
         )
 
     def whole(self, model: EnvelopeDetector) -> Array:
@@ -317,7 +314,7 @@ def false_alarms(llrs: Array, sources: Array, threshold: float) -> list[Row]:
     return rows
 
 
-def judge(manifest: Path, runs: Path | None, out: Path) -> None:
+def judge(manifest: Path, runs: Path | None, peers: Mapping[str, Path], out: Path) -> None:
     """Write the tables."""
     study = Study(read_clips(manifest))
     folds = sorted(set(study.fold))
@@ -343,6 +340,8 @@ def judge(manifest: Path, runs: Path | None, out: Path) -> None:
         ("pages", f"{CHOSEN}, whole recordings as `check` hears them"): [study.page_eers(whole, everything)],
         ("pages", FLOOR): [study.page_eers(floor(study), everything)],
     }
+    for name, path in peers.items():
+        found["pages", name] = [peer_eers(study, path)]
     common = Counter(chosen.values()).most_common(1)[0][0]
     for recipe in ablation(common):
         scores = study.held_out(recipe)
@@ -374,19 +373,27 @@ def judge(manifest: Path, runs: Path | None, out: Path) -> None:
 
 
 def build(manifest: Path, folder: Path) -> None:
-    """Fit, calibrate and write the model that ships."""
-    study = Study(read_clips(manifest))
+    """Write the model that ships."""
+    clips = read_clips(manifest)
+    trials = [  # the sequential boundaries are taken from clips that were not trained on
+        replace(clip.trial, corpus="published demo pages", split="train" if clip.is_licensed else "dev")
+        for clip in clips
+    ]
+    model, card = fit_and_calibrate(Study(clips), [trial for trial in trials if trial.split == "train"])
+    card.provenance["command"] = f"python experiments/ship.py build {manifest.name}"
+    target = folder / "detector.safetensors"
+    save(target, model, card)
+    pack(target, folder / "detector.onnx", "onnx", trials, load_samples, say)
+
+
+def fit_and_calibrate(study: Study, licensed: Sequence[Trial]) -> tuple[EnvelopeDetector, ModelCard]:
+    """Choose, fit and calibrate on all folds."""
     recipe = study.choose()
     fitted, llrs, rate = study.calibrate(recipe)
     point = operating_point(fitted, llrs[study.human], llrs[~study.human], rate)
     point["measured_on"] += (
         ", whole recordings, each judged by a model that had heard none of its fold's pages"
     )
-    trials = [  # the sequential boundaries are taken from clips that were not trained on
-        replace(clip.trial, corpus="published demo pages", split="train" if clip.is_licensed else "dev")
-        for clip in study.clips
-    ]
-    licensed = [trial for trial in trials if trial.split == "train"]
     pages = study.page_eers(study.held_out(recipe)["as it is"], np.ones(len(study.clips), bool))
     card = ModelCard(
         name="envelope",
@@ -400,16 +407,9 @@ def build(manifest: Path, folder: Path) -> None:
             "fingerprint": fingerprint(licensed),
         },
         metrics={"dev_eer": float(np.mean(list(pages.values())))},
-        provenance={
-            "ringtrue": __version__,
-            "recipe": str(recipe),
-            "command": f"python experiments/ship.py build {manifest.name}",
-        },
+        provenance={"ringtrue": __version__, "recipe": str(recipe)},
     )
-    target = folder / "detector.safetensors"
-    save(target, study.fit(recipe), card)
-    pack(target, folder / "detector.onnx", "onnx", trials, load_samples, say)
-    say(f"{folder}: {recipe}")
+    return study.fit(recipe), card
 
 
 def sources_and_licences(trials: Sequence[Trial]) -> list[Row]:
@@ -434,7 +434,6 @@ def ablation(common: Recipe) -> list[Recipe]:
         {"ridge": 0.1},
         {"ridge": 1.0},
         {"ridge": 10.0},
-        *({"beside": beside} for beside in BESIDE),
     ]
     return list(dict.fromkeys(replace(common, **change) for change in changes))
 
@@ -466,6 +465,25 @@ def sources_of(study: Study, llrs: Array, limits: Mapping[str, Array]) -> list[R
         }
     )
     return rows
+
+
+def peer_eers(study: Study, path: Path) -> Row:
+    """Give the pages' EERs of another detector; what is scored stays scored, beside it."""
+    trials = [trial for trial, is_judged in zip(study.trials, study.judged, strict=True) if is_judged]
+    made = {"model_sha256": sha256_file(path), "trials": f"{fingerprint(trials)} levelled and trimmed"}
+    kept = path.with_suffix(".pages.tsv")
+    if not kept.exists() or not made.items() <= read_scores(kept).metadata.items():
+        session = open_session(path, threads=1)
+        wave = session.get_inputs()[0]
+        found = []
+        for number, trial in enumerate(trials, start=1):
+            window = repeat_to(to_level(load_trimmed(trial)), wave.shape[1])
+            logits = session.run(None, {wave.name: window[np.newaxis]})[-1]
+            found.append(float(logits[0, 1] - logits[0, 0]))
+            if number % 100 == 0:
+                say(f"{path.name}: {number} of {len(trials)} clips")
+        write_scores(kept, scores_of_trials(trials, found, made))
+    return page_eers(read_scores(kept))
 
 
 def floor(study: Study) -> Array:
@@ -511,6 +529,8 @@ def main() -> None:
     tables = commands.add_parser("judge", help="write the tables")
     tables.add_argument("manifest", type=Path, help="the CSV that lists the clips")
     tables.add_argument("--runs", type=Path, help="folder of the runs of ship.yaml, to stand beside")
+    tables.add_argument("--peer", action="append", default=[], metavar="NAME=FILE.onnx",
+                        help="another detector: waves of a fixed length in, two logits out")  # fmt: skip
     tables.add_argument("--out", type=Path, default=Path("results"), help="folder of the tables (results)")
     built = commands.add_parser("build", help="write the model that ships")
     built.add_argument("manifest", type=Path, help="the CSV that lists the clips")
@@ -519,7 +539,8 @@ def main() -> None:
     if options.command == "folds":
         write_folds(options.manifest, options.folder)
     elif options.command == "judge":
-        judge(options.manifest, options.runs, options.out)
+        peers = {name: Path(path) for name, _, path in (peer.partition("=") for peer in options.peer)}
+        judge(options.manifest, options.runs, peers, options.out)
     else:
         build(options.manifest, options.folder)
 

@@ -1,15 +1,11 @@
 """(B, T) waves -> how far their spectral envelopes move -> logits: thirty numbers that synthesisers leave too small.
 
-    wave -> energies of 64 linear bands at 100 Hz -> cepstrum -> spread over speech frames, order by order -+-> logits
-                                                             -> their distance from how people speak -------+
-                                                  -> how deep the valleys of the spectrum are --------------'
+    wave -> energies of 64 linear bands at 100 Hz -> cepstrum -> spread over speech frames, order by order -> logits
 
 A synthesiser is trained to the mean of what a person might have done, so its envelopes move less than a person's: Toda
 and Tokuda ("A speech parameter generation algorithm considering global variance", 2007) measured the spread over time
 of each cepstral order and repaired it. Bands of equal width keep fine structure at high frequencies, which mel bands
-smear: there lies most of the difference. A machine may also move in a way that nobody does, too far in some orders and
-not in others, which is why the distance from people is heard beside the direction that tells machines from them; and
-noise makes envelopes move less and fills their valleys.
+smear: there lies most of the difference. What moves more than people do counts against a clip as what moves less does.
 """
 
 from __future__ import annotations
@@ -31,7 +27,7 @@ _DEAD = (
 )  # of the mean energy of all bands: one as weak as this counts half, since a channel has cut it off
 _AROUND = 101  # frames at 100 Hz that a frame's own logits are computed from: a second
 _SHARE = 0.1  # of the whole clip among them: where nothing is said, a frame is judged as the clip is
-_FARTHEST = 3.0  # distance beyond which nothing is farther
+_NEVER = 1e3  # standard deviations
 _LEAST = 1e-8  # variance of a constant
 
 
@@ -49,14 +45,14 @@ class EnvelopeDetector(nn.Module):
         self.cosines: Tensor
         self.centre: Tensor
         self.scale: Tensor
+        self.peak: Tensor
         self.register_buffer("cosines", _cosines(orders, _BANDS), persistent=False)
-        self.people: Tensor
-        self.whitening: Tensor
-        self.num_features = orders + 2
-        self.register_buffer("centre", torch.zeros(orders + 1))
-        self.register_buffer("scale", torch.ones(orders + 1))
-        self.register_buffer("people", torch.zeros(orders))  # where they lie among centred and scaled spreads
-        self.register_buffer("whitening", torch.eye(orders))  # makes their spread a ball
+        self.num_features = orders
+        self.register_buffer("centre", torch.zeros(orders))
+        self.register_buffer("scale", torch.ones(orders))
+        self.register_buffer(
+            "peak", torch.full((orders,), _NEVER)
+        )  # of scaled spreads: more is unlike people
         self.head = nn.Linear(self.num_features, num_classes)
         self.num_classes = num_classes
 
@@ -67,8 +63,7 @@ class EnvelopeDetector(nn.Module):
             wave: `(B, T)`, 16 kHz, T at least 400.
 
         Returns:
-            `(B, orders + 1)`: the natural logarithm of the standard deviation over speech frames of each cepstral
-            order, and how deep, in nepers on average, the valleys are below each band's mean energy.
+            `(B, D)`: the natural logarithm of the standard deviation over speech frames of each cepstral order.
         """
         return _summary(self._sums(wave).mean(dim=2, keepdim=True)).squeeze(2)
 
@@ -80,16 +75,12 @@ class EnvelopeDetector(nn.Module):
         """Place statistics among those that the detector was fitted to.
 
         Args:
-            statistics: `(..., orders + 1)`.
+            statistics: `(..., D)`.
 
         Returns:
-            `(..., D)`: the statistics, centred and of unit spread; and the Mahalanobis distance from people, its square
-            divided by the number of orders.
+            `(..., D)`, centred and of unit spread there; what is above the peak is as far below it.
         """
-        unit = (statistics - self.centre) / self.scale
-        off = (unit[..., :-1] - self.people) @ self.whitening
-        distance = torch.sqrt(torch.clamp((off * off).mean(dim=-1, keepdim=True), 1e-6, _FARTHEST**2))
-        return torch.cat([unit, distance], dim=-1)
+        return self.peak - torch.abs((statistics - self.centre) / self.scale - self.peak)
 
     def judge(self, wave: Tensor) -> tuple[Tensor, Tensor]:
         """Compute logits of every clip `(B, K)` and of every frame `(B, K, L)` in one pass."""
@@ -117,7 +108,7 @@ class EnvelopeDetector(nn.Module):
         self.head = nn.Linear(self.num_features, num_classes)
 
     def _sums(self, wave: Tensor) -> Tensor:
-        """Frames of weight, weighted depth, and first and second weighted powers of the cepstrum: `(B, 2 D, L)`."""
+        """Frames of weight, and of first and second weighted powers of the cepstrum: `(B, 1 + 2 D, L)`."""
         energies = self.features.energies(wave)[:, 0]
         power = energies.sum(dim=1, keepdim=True)
         bels = torch.log10(power / (power.mean(dim=2, keepdim=True) + 1e-12) + 1e-9)
@@ -131,9 +122,8 @@ class EnvelopeDetector(nn.Module):
         filled = level + alive * (log_energies - level)  # a band that a channel cut off moves with the others
         cepstrum = torch.matmul(self.cosines, filled) * torch.rsqrt(share)
         cepstrum = cepstrum - (weight * cepstrum).mean(dim=2, keepdim=True)
-        depth = -level
         moved = weight * cepstrum
-        return torch.cat([weight, weight * depth, moved, moved * cepstrum], dim=1)
+        return torch.cat([weight, moved, moved * cepstrum], dim=1)
 
     def _decide(self, sums: Tensor) -> Tensor:
         out: Tensor = self.head(self.place(_summary(sums).transpose(1, 2))).transpose(1, 2)
@@ -141,11 +131,11 @@ class EnvelopeDetector(nn.Module):
 
 
 def _summary(sums: Tensor) -> Tensor:
-    """Turn sums over any stretches of time `(B, 2 D, L)` into statistics `(B, D, L)`."""
-    orders = sums.shape[1] // 2 - 1
-    weight, depth, first, second = sums.split([1, 1, orders, orders], dim=1)
+    """Turn sums over any stretches of time `(B, 1 + 2 D, L)` into statistics `(B, D, L)`."""
+    orders = sums.shape[1] // 2
+    weight, first, second = sums.split([1, orders, orders], dim=1)
     variance = torch.relu(second / weight - (first / weight).square())
-    return torch.cat([0.5 * torch.log(variance + _LEAST), depth / weight], dim=1)
+    return 0.5 * torch.log(variance + _LEAST)
 
 
 def _cosines(orders: int, bands: int) -> Tensor:

@@ -1,15 +1,12 @@
-"""Clips -> an `EnvelopeDetector`, by two logistic regressions and a covariance.
+"""Clips -> an `EnvelopeDetector`: a logistic regression under a ridge nearly as heavy as its data.
 
 A few hundred clips of a dozen generators cannot teach a network what machines that nobody has heard will do; they can
-teach the direction in which people and machines differ. So the weights of the spreads are held close to each other by
-a ridge nearly as heavy as the data, and only then is it learnt how much that one number says, and what is heard beside
-it: the depth of the valleys, the distance from people.
+teach the direction in which people and machines differ, if no single number is allowed to say much.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from typing import Literal
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -24,13 +21,10 @@ from ringtrue.windows import WINDOW, repeat_to
 Array = NDArray[np.float64]
 Samples = NDArray[np.float32]
 
-Beside = Literal["depth", "distance"]
-"""What may be heard beside the spreads: how deep valleys are, and how far a clip is from where people lie."""
-
-BESIDE: tuple[Beside, ...] = ("distance",)
 RIDGE = 0.3  # on the weights of spreads of unit variance, beside a mean loss of ln 2 at most
-_LIGHT = 1e-3  # on the two or three weights that are learnt then
-_SHRUNK = 0.3  # of the covariance of people, towards a ball: a few hundred clips say little of 465 numbers
+USUAL = 0.975
+"""Share of people whose spread of an order is the peak of what counts for them, or less."""
+
 _AT_ONCE = 32  # clips that are measured together
 
 
@@ -52,7 +46,7 @@ def measure(
     with torch.inference_mode():
         for batch in _batches(waves, policy, rng):
             found.append(model.statistics(torch.from_numpy(batch)).double().numpy())
-    return np.concatenate(found) if found else np.zeros((0, model.num_features - 1))
+    return np.concatenate(found) if found else np.zeros((0, model.num_features))
 
 
 def fit(
@@ -61,7 +55,6 @@ def fit(
     weights: ArrayLike | None = None,
     *,
     ridge: float = RIDGE,
-    beside: Collection[Beside] = BESIDE,
 ) -> EnvelopeDetector:
     """Fit a detector.
 
@@ -70,7 +63,6 @@ def fit(
         is_bonafide: `(N,)`, whether a person spoke.
         weights: `(N,)` above 0, what each clip counts beside others of its label; None counts them alike.
         ridge: On the weights of the spreads.
-        beside: What is heard beside the spreads.
 
     Returns:
         The detector, in evaluation mode. The difference of its logits is a log-likelihood ratio on what it was fitted
@@ -84,58 +76,26 @@ def fit(
         raise CorpusError(f"{human.sum()} bona fide among {human.size} clips; both labels are needed")
     heavy = np.ones(human.size) if weights is None else np.asarray(weights, np.float64)
     centre, scale = statistics.mean(axis=0), statistics.std(axis=0) + 1e-6
-    spreads = (statistics[:, :-1] - centre[:-1]) / scale[:-1]
-    people, whitening = _people(spreads[human], heavy[human])
+    spreads = (statistics - centre) / scale
+    peak = np.quantile(spreads[human], USUAL, axis=0, weights=heavy[human], method="inverted_cdf")
     model = EnvelopeDetector(orders=spreads.shape[1]).eval()
     with torch.no_grad():
-        for name, values in (
-            ("centre", centre),
-            ("scale", scale),
-            ("people", people),
-            ("whitening", whitening),
-        ):
-            getattr(model, name).copy_(torch.from_numpy(values))
-
-    def regress(features: Array, strength: float) -> Array:
-        return fit_logistic(
-            features[human],
-            features[~human],
-            0.5,
-            ridge=strength,
-            bonafide_weights=heavy[human],
-            spoof_weights=heavy[~human],
-        )
-
-    direction = regress(spreads, ridge)[:-1]
-    direction = direction / ((spreads @ direction).std() + 1e-12)
-    places = {"depth": -2, "distance": -1}
-    heard = [places[name] for name in sorted(beside)]
-    placed = _place(model, statistics)
-    share, *levels, offset = regress(
-        np.column_stack([spreads @ direction, *(placed[:, place] for place in heard)]), _LIGHT
+        model.centre.copy_(torch.from_numpy(centre))
+        model.scale.copy_(torch.from_numpy(scale))
+        model.peak.copy_(torch.from_numpy(peak))
+    spreads = _placed(model, statistics)
+    *row, offset = fit_logistic(
+        spreads[human],
+        spreads[~human],
+        0.5,
+        ridge=ridge,
+        bonafide_weights=heavy[human],
+        spoof_weights=heavy[~human],
     )
-    row = np.zeros(model.num_features)
-    row[:-2] = share * direction
-    row[heard] = levels
     with torch.no_grad():
-        model.head.weight.copy_(torch.from_numpy(np.stack([-row, row]) / 2))
+        model.head.weight.copy_(torch.tensor([[-weight for weight in row], row]) / 2)
         model.head.bias.copy_(torch.tensor([-offset, offset]) / 2)
     return model.requires_grad_(False)
-
-
-def _people(spreads: Array, weights: Array) -> tuple[Array, Array]:
-    """Describe where people lie: their mean, and the matrix that makes what is around it a ball."""
-    middle = np.average(spreads, axis=0, weights=weights)
-    covariance = np.cov(spreads.T, aweights=weights)
-    orders = len(covariance)
-    covariance = (1 - _SHRUNK) * covariance + _SHRUNK * np.eye(orders) * np.trace(covariance) / orders
-    values, vectors = np.linalg.eigh(covariance)
-    return middle, vectors / np.sqrt(values)
-
-
-def _place(model: EnvelopeDetector, statistics: Array) -> Array:
-    with torch.inference_mode():
-        return model.place(torch.from_numpy(statistics).float()).double().numpy()
 
 
 def scores(model: EnvelopeDetector, statistics: ArrayLike) -> Array:
@@ -149,8 +109,14 @@ def scores(model: EnvelopeDetector, statistics: ArrayLike) -> Array:
         `(N,)`, higher = more likely bona fide: what its logits give for the same clips.
     """
     weight, bias = model.head.weight.double().numpy(), model.head.bias.double().numpy()
-    placed = _place(model, np.asarray(statistics, np.float64))
+    placed = _placed(model, np.asarray(statistics, np.float64))
     return np.asarray(placed @ (weight[1] - weight[0]) + (bias[1] - bias[0]))
+
+
+def _placed(model: EnvelopeDetector, statistics: Array) -> Array:
+    with torch.inference_mode():
+        placed: Array = model.place(torch.from_numpy(statistics).float()).double().numpy()
+    return placed
 
 
 def _batches(
