@@ -124,12 +124,12 @@ def test_the_demo_ends_in_the_table_and_a_second_run_reuses_all_of_it(corpus, tm
     assert [row["lambda"] for row in logs[0]] == [0.0, 0.0]
     assert logs[1][-1]["lambda"] > 0
 
-    # the better one on dev is now what `check` uses
+    # the better one on dev is what `check --model demo` uses
     best = min(
         ("baseline", "hero"),
         key=lambda n: Detector(out / n / "prosody_encoder_best.onnx").card["metrics"]["dev_eer"],
     )
-    assert Detector.from_pretrained().card["name"] == best
+    assert Detector.from_pretrained("demo").card["name"] == best
     assert shown.count("check ") == 2
 
     files = {

@@ -161,11 +161,11 @@ def test_a_foreign_onnx_model_is_refused(tiny_onnx, tmp_path):
 def test_models_are_found_by_name_path_and_variable(tiny_onnx, tmp_path, monkeypatch, speech_path):
     monkeypatch.setenv("RINGTRUE_CACHE", str(tmp_path))
     monkeypatch.delenv("RINGTRUE_MODEL", raising=False)
-    with pytest.raises(CheckpointError, match="no model named 'default' is installed: `ringtrue demo`"):
-        Detector.from_pretrained()
+    with pytest.raises(CheckpointError, match="no model named .mine. is installed"):
+        Detector.from_pretrained("mine")
     (tmp_path / "models").mkdir()
-    (tmp_path / "models" / "default.onnx").write_bytes(tiny_onnx.read_bytes())
-    by_default = ringtrue.check(speech_path)
+    (tmp_path / "models" / "mine.onnx").write_bytes(tiny_onnx.read_bytes())
+    by_default = ringtrue.check(speech_path, "mine")
     assert by_default.llr == Detector.from_pretrained(tiny_onnx).check(speech_path).llr
     monkeypatch.setenv("RINGTRUE_MODEL", str(tiny_onnx))
     assert Detector.from_pretrained().sha256 == by_default.model["sha256"]
