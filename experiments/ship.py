@@ -4,6 +4,7 @@
     ringtrue experiment experiments/ship.yaml --set CLIPS=FOLDER --jobs 2
     python experiments/ship.py judge MANIFEST --runs runs/ship --peer AASIST=aasist.onnx    # results/ship_*.csv
     python experiments/ship.py build MANIFEST            # the model in src/ringtrue/weights
+    python experiments/ship.py elsewhere starter-full    # what it makes of another corpus: results/ship_elsewhere.csv
 
 MANIFEST is a CSV with `path,label,system,speaker,source_page,paired,fold,license`, no page in two folds. Clips with a
 licence of `LICENCES` are trained on. The others are heard to choose and to judge by only, and never the fold that is
@@ -29,7 +30,7 @@ from pages import FLOOR, LEAST, page_eers, rows_of
 from ringtrue import __version__
 from ringtrue.data.audit import content_blind_floor
 from ringtrue.data.augment import POLICIES, Augment
-from ringtrue.data.corpora import load_samples
+from ringtrue.data.corpora import load_corpus, load_samples
 from ringtrue.data.corpora.starter.harmonise import to_level
 from ringtrue.data.surface import content_blind_features
 from ringtrue.data.trials import Trial, fingerprint, write_manifest
@@ -44,10 +45,12 @@ from ringtrue.evaluation.hull import min_cllr
 from ringtrue.evaluation.mappings import SHOWN_RATES, operating_point
 from ringtrue.evaluation.metrics import cllr, eer
 from ringtrue.evaluation.scores import read_scores, scores_of_trials, write_scores
+from ringtrue.evaluation.scoring import score_trials
 from ringtrue.experiment.plan import read_experiment, resolve
 from ringtrue.experiment.report import commit
 from ringtrue.experiment.runs import is_done, run_scores
 from ringtrue.files import sha256_file, write_rows
+from ringtrue.inference.runtime import SHIPPED, Detector
 from ringtrue.inference.session import open_session
 from ringtrue.models.checkpoint import ModelCard, save
 from ringtrue.models.envelope import EnvelopeDetector
@@ -77,6 +80,11 @@ LICENCES = {
 def say(line: str) -> None:
     """Tell how it goes, on standard error."""
     print(line, file=sys.stderr, flush=True)
+
+
+def asked() -> str:
+    """Give the command that runs."""
+    return f"python experiments/ship.py {shlex.join(sys.argv[1:])}"
 
 
 @dataclass(frozen=True)
@@ -354,7 +362,7 @@ def judge(manifest: Path, runs: Path | None, peers: Mapping[str, Path], out: Pat
     made = {
         "clips": int(study.judged.sum()),
         "commit": commit(),
-        "command": f"python experiments/ship.py {shlex.join(sys.argv[1:])}",
+        "command": asked(),
     }
     write_rows(out / "ship_pages.csv", [row | made for row in rows])
     for row in rows:
@@ -517,6 +525,50 @@ def neural(runs: Path, found: Mapping[tuple[str, str], list[Row]]) -> dict[tuple
     return whole
 
 
+def elsewhere(source: str, out: Path) -> None:
+    """Say what the shipped model makes of a corpus that had no part in it: of each source of people, each machine."""
+    detector = Detector.from_pretrained(SHIPPED)
+    trials = load_corpus(source, say)
+    scored = [
+        outcome for outcome in score_trials(detector.score_windows, trials, load_samples) if not outcome.error
+    ]
+    llrs = np.array([detector.judge.llr(outcome.score) for outcome in scored])
+    human = np.array([outcome.trial.is_bonafide for outcome in scored])
+    unseen = np.array([outcome.trial.split == "test" for outcome in scored])
+    name = np.array(
+        [outcome.trial.source if outcome.trial.is_bonafide else outcome.trial.system for outcome in scored]
+    )
+    lower = float(detector.card["calibration"]["band"]["lower"])
+    groups = [("bonafide", one, human & (name == one)) for one in sorted(set(name[human]))]
+    groups += [("spoof", one, ~human & (name == one)) for one in sorted(set(name[~human]))]
+    groups += [
+        ("bonafide", "all", human),
+        ("spoof", "all", ~human),
+        ("spoof", "all of the test split", ~human & unseen),
+    ]
+    rows: list[Row] = []
+    for label, one, here in groups:
+        if here.sum() < LEAST_PEOPLE:
+            continue
+        row: Row = {
+            "label": label,
+            "name": one,
+            "clips": int(here.sum()),
+            "mean_llr": float(llrs[here].mean()),
+        }
+        row["called spoof"] = float(np.mean(llrs[here] < lower))
+        if label == "spoof":
+            row["eer"] = eer(llrs[human & unseen], llrs[here])
+        rows.append(row)
+        print(
+            ", ".join(
+                f"{key} {value:.3g}" if isinstance(value, float) else f"{value}" for key, value in row.items()
+            )
+        )
+    made = {"corpus": source, "model_sha256": detector.sha256, "command": asked()}
+    write_rows(out / "ship_elsewhere.csv", [row | made for row in rows])
+
+
 def main() -> None:
     """Do what is asked."""
     parser = argparse.ArgumentParser(
@@ -535,9 +587,14 @@ def main() -> None:
     built = commands.add_parser("build", help="write the model that ships")
     built.add_argument("manifest", type=Path, help="the CSV that lists the clips")
     built.add_argument("--folder", type=Path, default=WEIGHTS, help="where to (the package's own)")
+    other = commands.add_parser("elsewhere", help="say what the shipped model makes of another corpus")
+    other.add_argument("corpus", help="such as starter-full")
+    other.add_argument("--out", type=Path, default=Path("results"), help="folder of the table (results)")
     options = parser.parse_args()
     if options.command == "folds":
         write_folds(options.manifest, options.folder)
+    elif options.command == "elsewhere":
+        elsewhere(options.corpus, options.out)
     elif options.command == "judge":
         peers = {name: Path(path) for name, _, path in (peer.partition("=") for peer in options.peer)}
         judge(options.manifest, options.runs, peers, options.out)
