@@ -88,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a file name that the terminal cannot show is still printed
             stream.reconfigure(errors="backslashreplace")
-    words = sys.argv[1:] if arguments is None else list(arguments)
+    words = _in_full(sys.argv[1:] if arguments is None else list(arguments))
     options = _parser(next((word for word in words if not word.startswith("-")), "")).parse_args(words)
     try:
         return int(options.run(options))
@@ -110,6 +110,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:  # a full disk, a folder that may not be written
         complain(f"{error.strerror or error}: {error.filename or ''}".rstrip(": "))
         return ERROR
+
+
+def _in_full(words: list[str]) -> list[str]:
+    """Complete what has a short form: `trace FILE` is `trace name FILE`."""
+    if words[:1] != ["trace"] or len(words) < 2:
+        return words
+    from ringtrue.cli.trace import ACTIONS
+
+    return words if words[1] in (*ACTIONS, "-h", "--help") else ["trace", "name", *words[1:]]
 
 
 def _parser(wanted: str | None = None) -> argparse.ArgumentParser:

@@ -1,17 +1,26 @@
-"""Machine speech -> what made it: `ringtrue trace train|evaluate|enroll|list|forget`."""
+"""Machine speech -> what made it: `ringtrue trace FILE`, `ringtrue trace train|evaluate|enroll|list|forget`."""
 
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
 from ringtrue.cli.terminal import ERROR, OK, Command, complain, say
+
+ACTIONS = ("name", "train", "evaluate", "enroll", "list", "forget")
+"""What may follow `ringtrue trace`; anything else is a file, and `name` is what is done with it."""
 
 
 def add(command: Command) -> None:
     """Declare the commands of this file."""
     trace = command("trace", _list)
     actions = trace.add_subparsers(required=True, metavar="ACTION")
+
+    name = actions.add_parser("name", help="name what made recordings; `trace FILE` is short for it")
+    name.add_argument("files", nargs="+", metavar="FILE", help="audio files, or folders of them")
+    name.add_argument("--json", action="store_true", help="one JSON object a recording")
+    name.set_defaults(run=_name)
 
     train = actions.add_parser("train", help="train the countermeasure, and a tracer for `check` from it")
     train.add_argument("settings", nargs="?", help="a YAML file (two_stage.yaml, if there is one)")
@@ -48,8 +57,38 @@ def add(command: Command) -> None:
     forget = actions.add_parser("forget", help="remove an enrolled generator")
     forget.add_argument("name")
     forget.set_defaults(run=_forget)
-    for action in (enroll, listing, forget):
-        action.add_argument("--tracer", type=Path, help="an .onnx file (the installed tracer)")
+    for action in (name, enroll, listing, forget):
+        action.add_argument(
+            "--tracer", type=Path, help="an .onnx file (the installed one, or the one that ringtrue brings)"
+        )
+
+
+def _name(options: argparse.Namespace) -> int:
+    """Name sources one by one; what cannot be read costs itself only, and the exit code."""
+    from dataclasses import asdict
+
+    from ringtrue.audio import find_recordings
+    from ringtrue.errors import AudioError, RingtrueError
+    from ringtrue.inference.source import find_tracer, in_words, neighbours_in_words, trace_recording
+
+    tracer = find_tracer(options.tracer)
+    code = OK
+    for recording in find_recordings(options.files):
+        try:
+            if isinstance(recording, RingtrueError):
+                raise recording
+            source = asdict(trace_recording(tracer, recording))
+        except AudioError as error:
+            complain(str(error))
+            code = ERROR
+            continue
+        if options.json:
+            print(json.dumps({"file": str(recording), **source}, allow_nan=False), flush=True)
+            continue
+        print(f"{recording}: {in_words(source)}", flush=True)
+        for near in neighbours_in_words(source):
+            print(f"    near {near}", flush=True)
+    return code
 
 
 def _train(options: argparse.Namespace) -> int:

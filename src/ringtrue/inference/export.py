@@ -94,6 +94,7 @@ def write_graph(
     target: str | Path,
     *,
     speech: NDArray[np.float32] | None = None,
+    lengths: Sequence[int] = _LENGTHS,
 ) -> Path:
     """Write a network that hears waves as ONNX, refused unless ONNX Runtime gives what torch gives.
 
@@ -103,6 +104,7 @@ def write_graph(
         metadata: What the file says of itself.
         target: The ``.onnx`` file to write.
         speech: As for `export_onnx`.
+        lengths: Samples at which outputs are compared: none that the graph is not meant for.
 
     Returns:
         The target.
@@ -135,7 +137,7 @@ def write_graph(
         proto = _without_traces(program.model_proto)
         onnx.helper.set_model_props(proto, dict(metadata))
         onnx.save(proto, str(temporary))
-        _compare(torch, graph, outputs, temporary, speech)
+        _compare(torch, graph, outputs, temporary, speech, lengths)
     return Path(target)
 
 
@@ -169,7 +171,12 @@ def _without_traces(proto: Any) -> Any:
 
 
 def _compare(  # type: ignore[no-untyped-def]
-    torch, graph, outputs: Sequence[str], path: Path, speech: NDArray[np.float32] | None
+    torch,
+    graph,
+    outputs: Sequence[str],
+    path: Path,
+    speech: NDArray[np.float32] | None,
+    lengths: Sequence[int],
 ) -> None:
     """Refuse a graph whose outputs are not torch's, on noise of several lengths and levels and on real speech.
 
@@ -180,10 +187,10 @@ def _compare(  # type: ignore[no-untyped-def]
     rng = np.random.default_rng(0)
     waves = [
         (0.1 * rng.standard_normal((count, length)).cumsum(axis=1) / 50).astype(np.float32)
-        for count, length in enumerate(_LENGTHS, start=1)
+        for count, length in enumerate(lengths, start=1)
     ]
     if speech is not None:
-        waves += [speech[:8, :length] for length in _LENGTHS if length <= speech.shape[1]]
+        waves += [speech[:8, :length] for length in lengths if length <= speech.shape[1]]
     exact = copy.deepcopy(graph).double()
     for wave in waves:
         heard = torch.from_numpy(np.ascontiguousarray(wave))

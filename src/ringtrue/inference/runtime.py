@@ -117,14 +117,14 @@ class Detector:
         return self.trace(self.judge.verdict(info, hearing.evidence, starts, scores, warnings), hearing)
 
     def trace(self, verdict: Verdict, hearing: Hearing) -> Verdict:
-        """Add to a verdict of spoof what made the recording, where a tracer is installed.
+        """Add to a verdict of spoof what made the recording, as the tracer has it.
 
         Args:
             verdict: Of what was heard.
             hearing: What was heard.
 
         Returns:
-            The verdict with its source; as it was if it is no verdict of spoof, or without a tracer. A tracer that
+            The verdict with its source; as it was if it is no verdict of spoof. A tracer that
             cannot be loaded costs the source and not the verdict: a warning says so.
         """
         if verdict.decision != "spoof":
@@ -133,11 +133,11 @@ class Detector:
             tracer = self.tracer
         except CheckpointError as error:
             return replace(verdict, warnings=(*verdict.warnings, f"the source was not traced: {error}"))
-        return replace(verdict, source=asdict(tracer.trace(hearing.suspects()))) if tracer else verdict
+        return replace(verdict, source=asdict(tracer.trace(hearing.suspects())))
 
     @cached_property
-    def tracer(self) -> Tracer | None:
-        """The installed tracer, loaded when it is first needed, as by a verdict of spoof; None where there is none."""
+    def tracer(self) -> Tracer:
+        """The installed tracer or the one that ringtrue brings, loaded when a verdict of spoof first needs it."""
         return Tracer.installed()
 
     def stream(

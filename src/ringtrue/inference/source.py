@@ -1,7 +1,7 @@
 """Windows of machine speech -> acoustic model and vocoder with probabilities, or unknown; on ONNX Runtime, no torch.
 
-A tracer is a network of its own beside the detector. It names a generator only if the clip lies near one that it
-knows; what is near was fixed on systems that it was never trained on.
+A tracer is a network of its own beside the detector; one comes with ringtrue. It names a generator only if the clip
+lies near one that it knows, and not between several; what is near was fixed on systems that training never heard.
 """
 
 from __future__ import annotations
@@ -9,18 +9,21 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ringtrue.audio import open_stream
 from ringtrue.errors import CheckpointError
 from ringtrue.files import cache_dir, sha256_file
 from ringtrue.inference.prototypes import Enrolled, Prototype, nearest
 from ringtrue.inference.session import open_session
 from ringtrue.inference.speech import quantiles
-from ringtrue.windows import WINDOW, repeat_to
+from ringtrue.windows import WINDOW, repeat_to, split_stream
 
 CARD_KEY = "ringtrue-tracer"  # of the file's metadata: the card, as JSON
 FORMAT = 1
@@ -33,6 +36,7 @@ _FRAME = 320  # samples: 20 ms
 _SILENCE_DB, _RANGE_DB = -60.0, 35.0  # frames below either of these limits are silence
 _SHOWN = 3  # nearest systems that are shown
 _BATCH = 16
+MOST_WINDOWS = 64  # three minutes: more tell little that is new
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,8 @@ class Tracer:
 
     Args:
         path: An ``.onnx`` file that `ringtrue trace train` wrote.
-        enrolled: File of enrolled generators; beside the tracer by default.
+        enrolled: File of enrolled generators; beside the tracer by default, in the cache for the one that ringtrue
+            brings.
         threads: CPU threads that one call may use.
 
     Raises:
@@ -133,13 +138,17 @@ class Tracer:
             one["name"]: [(e["id"], np.array(e["position"], np.float32)) for e in one["exemplars"]]
             for one in self.card["systems"]
         }
-        self.enrolled = Enrolled(enrolled or path.with_suffix(".enrolled.safetensors"), self.sha256)
+        beside = cache_dir() / "models" / "shipped_tracer.onnx" if path == shipped_tracer() else path
+        self.enrolled = Enrolled(enrolled or beside.with_suffix(".enrolled.safetensors"), self.sha256)
 
     @classmethod
-    def installed(cls) -> Tracer | None:
-        """Give the installed tracer, or None where there is none."""
-        path = installed_tracer()
-        return cls(path) if path.is_file() else None
+    def installed(cls) -> Tracer:
+        """Give the installed tracer, or the one that ringtrue brings where none was installed.
+
+        Raises:
+            CheckpointError: It is damaged.
+        """
+        return find_tracer()
 
     @property
     def known(self) -> list[Prototype]:
@@ -178,8 +187,9 @@ class Tracer:
         ranked = nearest(embedding, self.known)
         shown = tuple(self._neighbour(one, distance, embedding) for one, distance in ranked[:_SHOWN])
         first, distance = ranked[0]
+        unknown = SourceTrace(False, UNKNOWN, UNKNOWN, UNKNOWN, {}, shown, self.sha256)
         if distance > self.card["threshold"]:
-            return SourceTrace(False, UNKNOWN, UNKNOWN, UNKNOWN, {}, shown, self.sha256)
+            return unknown
         if first.is_enrolled:
             acoustic_model, vocoder = first.acoustic_model or UNKNOWN, first.vocoder or UNKNOWN
             return SourceTrace(True, first.name, acoustic_model, vocoder, {}, shown, self.sha256)
@@ -191,6 +201,8 @@ class Tracer:
             place = int(chances.argmax())
             names[attribute] = head["classes"][place]
             probabilities[attribute] = float(chances[place] / chances.sum())
+        if probabilities["system"] < self.card.get("least_probability", 0.0):  # between systems, not near one
+            return unknown
         return SourceTrace(True, **names, probabilities=probabilities, nearest=shown, tracer=self.sha256)
 
     def _run(self, windows: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
@@ -212,6 +224,23 @@ class Tracer:
         return Neighbour(one.name, distance, percentile, one.is_enrolled, closest[0])
 
 
+def trace_recording(tracer: Tracer, recording: str | Path) -> SourceTrace:
+    """Say what made a recording of machine speech, without asking whether it is machine speech.
+
+    Args:
+        tracer: The tracer.
+        recording: A path. Any length, in bounded memory: of a long one the first `MOST_WINDOWS` windows are heard.
+
+    Returns:
+        The source, or that it is unknown.
+
+    Raises:
+        AudioError: The recording cannot be read as audio.
+    """
+    with open_stream(recording) as stream:
+        return tracer.trace([window for _, window in islice(split_stream(stream), MOST_WINDOWS)])
+
+
 def in_words(source: Mapping[str, Any]) -> str:
     """Say a verdict's source in one line.
 
@@ -222,7 +251,7 @@ def in_words(source: Mapping[str, Any]) -> str:
         A phrase.
     """
     if not source["is_known"]:
-        return f"{UNKNOWN}: it lies too far from every system that the tracer knows"
+        return f"{UNKNOWN}: it lies too far from every system that the tracer knows, or between several"
     if source["nearest"][0]["is_enrolled"]:
         return f"{source['system']}, enrolled (acoustic model {source['acoustic_model']}, vocoder {source['vocoder']})"
     chances = source["probabilities"]
@@ -249,28 +278,35 @@ def neighbours_in_words(source: Mapping[str, Any]) -> list[str]:
 
 
 def installed_tracer() -> Path:
-    """Say where the tracer lies that `ringtrue check` uses, if it is there."""
+    """Say where the tracer lies that a user installed, if it is there: it goes before the one that ringtrue brings."""
     return cache_dir() / "models" / "tracer.onnx"
+
+
+def shipped_tracer() -> Path:
+    """Say where the tracer lies that ringtrue brings."""
+    return Path(str(files("ringtrue") / "weights" / "tracer.onnx"))
 
 
 def find_tracer(path: Path | None = None) -> Tracer:
     """Give a tracer where one is needed.
 
     Args:
-        path: An ``.onnx`` file; None takes the installed one.
+        path: An ``.onnx`` file; None takes the installed one, or the one that ringtrue brings.
 
     Returns:
         The tracer.
 
     Raises:
-        CheckpointError: There is none.
+        CheckpointError: There is none, or it is damaged.
     """
-    chosen = path or installed_tracer()
-    if not chosen.is_file():
+    if path is None:
+        path = installed if (installed := installed_tracer()).is_file() else shipped_tracer()
+    if not path.is_file():
         raise CheckpointError(
-            f"no tracer at {chosen}: `ringtrue trace train SETTINGS --detector CHECKPOINT` makes one, or give --tracer"
+            f"no tracer at {path}: `ringtrue trace train SETTINGS --detector CHECKPOINT` makes one, or leave --tracer "
+            "away for the one that ringtrue brings"
         )
-    return Tracer(chosen)
+    return Tracer(path)
 
 
 def _read_card(session: Any, path: Path) -> dict[str, Any]:

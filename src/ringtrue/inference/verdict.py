@@ -42,7 +42,7 @@ class Verdict:
         regions: Pieces whose evidence for spoof is strong enough to stand among so many; the chance that a wholly
             bona fide recording has any is the error rate of the operating point, as far as the model is calibrated.
         source: What kind of system made it; see `ringtrue.inference.source.SourceTrace`. ``None`` where the decision
-            is not spoof, or no tracer is installed.
+            is not spoof.
         evidence: Measurements of the recording: seconds of speech, bandwidth, level, pauses; see `Evidence`.
         percentiles: Where they stand among real speech, 0 to 100; empty if the model came without a reference.
         warnings: Why to trust this verdict less.

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ringtrue.audio import load
-from ringtrue.errors import AudioError, CheckpointError, RingtrueError
+from ringtrue.errors import AudioError, RingtrueError
 from ringtrue.inference.batch import Outcome, Setup
 from ringtrue.inference.runtime import Detector
 from ringtrue.inference.source import prepare
@@ -148,10 +148,8 @@ def _report(pipe: Connection, detector: Detector, file: io.BufferedReader, reque
 
 def _embed(pipe: Connection, detector: Detector, file: io.BufferedReader, request: dict[str, Any]) -> bytes:
     """Give a clip's place among sources; of what goes on for longer than may be, the beginning."""
-    if (tracer := detector.tracer) is None:
-        raise CheckpointError("the tracer that this service began with is gone")
     samples = load(_named(file, request["name"]), duration_s=request["max_s"]).samples
-    return _json(tracer.embed(prepare(samples)[None])[0].tolist())
+    return _json(detector.tracer.embed(prepare(samples)[None])[0].tolist())
 
 
 _TASKS = {"check": _check, "examine": _examine, "report": _report, "embed": _embed}

@@ -9,11 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ringtrue.data.corpora import load_corpus, load_samples
+from ringtrue.data.trials import fingerprint
+from ringtrue.files import sha256_file
 from ringtrue.models.mio import MiO
 from ringtrue.tracing.attributes import labelled
 from ringtrue.tracing.clips import Clips, thinned
 from ringtrue.tracing.compare import Task, make_task
-from ringtrue.tracing.distil import distil, export_tracer, load_detector, trunk_statistics
+from ringtrue.tracing.distil import distil, load_detector, trunk_statistics
+from ringtrue.tracing.export import export_tracer, set_on
 from ringtrue.tracing.learning import as_rows
 from ringtrue.tracing.methods import Listen, Method, two_stage
 from ringtrue.tracing.openset import Heard
@@ -57,7 +60,13 @@ def build_tracer(settings: Settings, detector: Path, target: Path, progress: Pro
         teacher_logits(stage_1, task, settings.seed),
         seed=settings.seed,
     )
-    return export_tracer(made, clips.trials, task.train, task.dev_known, task.dev_unknown, detector, target)
+    taught = [clips.trials[place] for place in task.train]
+    record = {
+        "trained_on": {"clips": len(taught), "fingerprint": fingerprint(taught)},
+        "detector_sha256": sha256_file(detector),
+    }
+    held_out = set_on(made, clips.trials, task.dev_known, task.dev_unknown)
+    return export_tracer(made, clips.trials, task.train, held_out, record, target)
 
 
 def distilled_method(

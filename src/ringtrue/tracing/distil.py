@@ -7,11 +7,8 @@ a neural network", 2015). The embedding that it gives is whitened, so that plain
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,16 +16,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ringtrue.data.trials import Trial, fingerprint
+from ringtrue.data.trials import Trial
 from ringtrue.errors import CheckpointError, CorpusError
-from ringtrue.files import sha256_file
-from ringtrue.inference.export import write_graph
-from ringtrue.inference.source import CARD_KEY, FORMAT, NAMED, prepare
+from ringtrue.inference.source import NAMED, prepare
 from ringtrue.models import checkpoint
 from ringtrue.models.prosody_encoder import ProsodyEncoder
 from ringtrue.tracing.attributes import value_of
-from ringtrue.tracing.learning import as_rows, balanced_order, fit_temperature
-from ringtrue.tracing.openset import Heard, Known, rejection_threshold, whitening
+from ringtrue.tracing.export import TrainedTracer
+from ringtrue.tracing.learning import as_rows, balanced_order
+from ringtrue.tracing.openset import Heard, Known, whitening
 
 Load = Callable[[Trial], NDArray[np.float32]]
 Progress = Callable[[str], None]
@@ -36,7 +32,6 @@ Progress = Callable[[str], None]
 _EMBEDDING = 64
 _EPOCHS, _BATCH, _RATE = 60, 64, 3e-3
 _SOFTNESS = 2.0  # temperature of the teacher's probabilities
-_EXEMPLARS = 5  # of every system, for a person to compare with
 
 
 class SourceHead(nn.Module):
@@ -93,23 +88,6 @@ class SourceGraph(nn.Module):
         return embedding @ self.head.whiten, *(logits[name] for name in NAMED)
 
 
-@dataclass(frozen=True)
-class Distilled:
-    """A trained tracer head and what it knows of the clips.
-
-    Attributes:
-        graph: The network.
-        classes: Names of the classes of each attribute.
-        embeddings: Of every clip, whitened.
-        logits: Of every clip, by attribute.
-    """
-
-    graph: SourceGraph
-    classes: dict[str, tuple[str, ...]]
-    embeddings: NDArray[np.float64]
-    logits: dict[str, NDArray[np.float64]]
-
-
 def trunk_statistics(
     encoder: ProsodyEncoder, trials: Sequence[Trial], load: Load, progress: Progress
 ) -> Tensor:
@@ -144,7 +122,7 @@ def distil(
     *,
     weight: float = 0.5,
     seed: int = 0,
-) -> Distilled:
+) -> TrainedTracer:
     """Train the head.
 
     Args:
@@ -181,7 +159,9 @@ def distil(
     known = Known(Heard(embeddings[train], logits["system"][train]), labels["system"][train])
     transform = whitening(known) / np.sqrt(_EMBEDDING)
     head.whiten = torch.from_numpy(transform).float()
-    return Distilled(SourceGraph(encoder, head).eval(), classes, embeddings @ transform, logits)
+    embeddings = embeddings @ transform
+    positions = Known(Heard(embeddings[train], logits["system"][train]), known.labels).means
+    return TrainedTracer(SourceGraph(encoder, head).eval(), classes, positions, embeddings, logits)
 
 
 def _fit(
@@ -223,63 +203,6 @@ def _fit(
     head.eval()
 
 
-def export_tracer(
-    made: Distilled,
-    trials: Sequence[Trial],
-    train: NDArray[np.int64],
-    dev_known: NDArray[np.int64],
-    dev_unknown: NDArray[np.int64],
-    detector: str | Path,
-    target: str | Path,
-) -> Path:
-    """Write the tracer as ONNX, with thresholds, temperatures, prototypes and exemplars in its card.
-
-    Args:
-        made: What `distil` gave.
-        trials: The clips.
-        train: Places of the training clips.
-        dev_known: Places of clips of training systems that were not trained on.
-        dev_unknown: Places of clips of systems that training never heard.
-        detector: The detector's checkpoint, for the record.
-        target: The ``.onnx`` file to write.
-
-    Returns:
-        The target.
-
-    Raises:
-        CorpusError: There are no held-out clips to set the threshold on.
-        CheckpointError: ONNX Runtime's outputs differ from torch's.
-    """
-    systems = made.classes["system"]
-    labels = as_rows([trial.system for trial in trials], systems)
-    means = np.stack([made.embeddings[train[labels[train] == k]].mean(0) for k in range(len(systems))])
-    distance = np.linalg.norm(made.embeddings[:, None] - means[None], axis=2)
-    nearest = distance.min(axis=1)
-    threshold = -rejection_threshold(-nearest[dev_known], -nearest[dev_unknown])
-    card = {
-        "format": FORMAT,
-        "name": Path(target).stem,
-        "centre": made.embeddings[train].mean(0).tolist(),
-        "threshold": threshold,
-        "rejection": {
-            "known_accepted": float(np.mean(nearest[dev_known] <= threshold)),
-            "unknown_rejected": float(np.mean(nearest[dev_unknown] > threshold)),
-            "measured_on": f"{len(dev_known)} held-out clips of known and {len(dev_unknown)} of unknown systems; the "
-            "threshold was set on the same",
-        },
-        "known_distances": sorted(distance[dev_known, labels[dev_known]].tolist()),
-        "attributes": {name: _attribute(made, trials, name, dev_known) for name in NAMED},
-        "systems": [
-            _system(made, trials, train[labels[train] == k], name, means[k]) for k, name in enumerate(systems)
-        ],
-        "trained_on": {"clips": len(train), "fingerprint": fingerprint([trials[place] for place in train])},
-        "detector_sha256": sha256_file(detector),
-    }
-    return write_graph(
-        made.graph, ("embedding", *NAMED), {CARD_KEY: json.dumps(card, sort_keys=True)}, target
-    )
-
-
 def load_detector(path: str | Path) -> ProsodyEncoder:
     """Load the detector whose trunk a tracer is built on.
 
@@ -296,33 +219,3 @@ def load_detector(path: str | Path) -> ProsodyEncoder:
     if not isinstance(model, ProsodyEncoder):
         raise CheckpointError(f"{path} holds a {card.architecture}; a tracer is built on a prosody_encoder")
     return model.requires_grad_(False)
-
-
-def _attribute(
-    made: Distilled, trials: Sequence[Trial], name: str, dev_known: NDArray[np.int64]
-) -> dict[str, Any]:
-    labels = as_rows([value_of(trials[place], name) for place in dev_known], made.classes[name])
-    temperature = fit_temperature(made.logits[name][dev_known], labels)
-    return {"classes": made.classes[name], "temperature": temperature}
-
-
-def _system(
-    made: Distilled, trials: Sequence[Trial], places: NDArray[np.int64], name: str, mean: NDArray[np.float64]
-) -> dict[str, Any]:
-    """Describe one known system; its exemplars are clips spread from its middle outwards."""
-    distances = np.linalg.norm(made.embeddings[places] - mean, axis=1)
-    ranks = np.unique(np.linspace(0, len(places) - 1, _EXEMPLARS).astype(int))
-    chosen = places[np.argsort(distances)[ranks]]
-    first = trials[places[0]]
-    return {
-        "name": name,
-        "acoustic_model": value_of(first, "acoustic_model"),
-        "vocoder": value_of(first, "vocoder"),
-        "clips": len(places),
-        "spread": float(distances.mean()),
-        "position": np.round(mean, 5).tolist(),
-        "exemplars": [
-            {"id": trials[place].id, "position": np.round(made.embeddings[place], 4).tolist()}
-            for place in chosen
-        ],
-    }

@@ -36,9 +36,9 @@ export function operatingPoint(point) {
 
 /** Say what made it, or that it is not known; `here` where this browser judged. */
 export function sourceInWords(source, here) {
-  if (!source) return here ? "Not traced: only the service has a tracer." : "Not traced: no tracer is installed, or the recording was not judged machine-made.";
+  if (!source) return here ? "Not traced: only the service has a tracer." : "Not traced: the recording was not judged machine-made.";
   const near = source.nearest.map((one) => `${one.name} (${Math.round(one.percentile)} % of known clips lie nearer to their own)`).join(", ");
-  if (!source.is_known) return `Unknown: it lies too far from every system that the tracer knows. Nearest: ${near}.`;
+  if (!source.is_known) return `Unknown: it lies too far from every system that the tracer knows, or between several. Nearest: ${near}.`;
   const chance = (name) => (source.probabilities[name] == null ? "" : ` (probability ${source.probabilities[name].toFixed(2)})`);
   return `Acoustic model ${source.acoustic_model}${chance("acoustic_model")}, vocoder ${source.vocoder}${chance("vocoder")}. Nearest systems: ${near}.`;
 }
