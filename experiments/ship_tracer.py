@@ -233,7 +233,8 @@ class CrossFitted:
 
 def cross_fit(study: Study) -> CrossFitted:
     """Train without each fold in turn."""
-    logits, systems = None, ()
+    logits: Array | None = None
+    systems: tuple[str, ...] = ()
     for fold in range(FOLDS):
         fitted = study.fit(fold)
         assert not systems or systems == fitted.systems, "every system is in every training side"
@@ -458,7 +459,8 @@ def run(corpus: str, target: Path, out: Path, manifest: Path | None = None) -> N
     crossed = cross_fit(study)
     found = left_out(study, crossed)
     rows = table(study, crossed, found)
-    command = f"python experiments/ship_tracer.py {shlex.join(sys.argv[1:])}".strip()
+    words = shlex.join(word.rpartition("/")[2] for word in sys.argv[1:])
+    command = f"python experiments/ship_tracer.py {words}".strip()
     made = {"commit": commit(), "command": command}
     for row in rows:
         say(", ".join(f"{name} {value}" for name, value in row.items()))
