@@ -118,6 +118,10 @@ class DiscriminantGraph(nn.Module):
         super().__init__()
         self.texture = Texture()
         self.families = [[list(some) for some in members.values()] for members in families]
+        self.centre: Tensor
+        self.scale: Tensor
+        self.directions: Tensor
+        self.positions: Tensor
         for name in ("centre", "scale", "directions", "positions"):
             self.register_buffer(name, torch.from_numpy(getattr(discriminant, name)).float())
 
