@@ -157,6 +157,8 @@ class Study:
         say(f"{len(trials)} clips: measuring, as they are and through channels")
         heard, changed = [], []
         for start in range(0, len(trials), 64):
+            if start and start % 1024 == 0:
+                say(f"{start} of {len(trials)} clips")
             waves = [load_samples(trial) for trial in trials[start : start + 64]]
             heard.append(textures([prepare(wave) for wave in waves]))
             changed.append(

@@ -121,7 +121,19 @@ ABOUT = {
     | {"vocoders/generators.py", "vocoders/stored.py"}
     | {"inference/fold.py", "evaluation/probes/readers.py", "evaluation/probes/leakage.py"}
     | {f"training/{path.name}" for path in (SOURCE / "training").glob("*.py")}
-    | {f"tracing/{name}.py" for name in ("clips", "learning", "methods", "two_stage", "distil")},
+    | {
+        f"tracing/{name}.py"
+        for name in (
+            "clips",
+            "learning",
+            "methods",
+            "two_stage",
+            "distil",
+            "discriminant",
+            "export",
+            "texture",
+        )
+    },
     "yaml": {"config.py"},
     "pydantic": {"config.py", "experiment/plan.py", "serve/schema.py"},
     "fastapi": {"serve/app.py", "serve/assets.py"},
