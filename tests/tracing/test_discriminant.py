@@ -25,7 +25,7 @@ def clouds():
 def test_its_direction_is_fishers(clouds):
     statistics, labels = clouds
     model = fit(statistics, labels)
-    direction = model.directions[:, -1] / model.scale
+    direction = model.directions[:, 0] / model.scale
     expected = np.linalg.solve(SPREAD, [1.0, -1.0])
     cosine = direction @ expected / np.linalg.norm(direction) / np.linalg.norm(expected)
     assert abs(cosine) > 0.99
@@ -48,7 +48,7 @@ def test_what_differs_among_people_is_discounted(clouds):
     _, labels = clouds
     statistics = labels[:, None] + rng.normal(size=(len(labels), 2))
     people = np.stack([10 * rng.normal(size=500), rng.normal(size=500)], axis=1)
-    plain, told = (np.abs(fit(statistics, labels, heard).directions[:, -1]) for heard in (None, people))
+    plain, told = (np.abs(fit(statistics, labels, heard).directions[:, 0]) for heard in (None, people))
     assert plain[0] == pytest.approx(plain[1], rel=0.2)
     assert told[0] < 0.5 * told[1]
 

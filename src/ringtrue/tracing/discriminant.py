@@ -88,7 +88,7 @@ def fit(
     apart = means - means.mean(0)
     raw = np.linalg.solve(within, apart.T)  # (S, K): the directions between systems, of rank K - 1
     values, vectors = np.linalg.eigh(apart @ raw)
-    kept = values > _NEGLIGIBLE * values.max()
+    kept = np.flatnonzero(values > _NEGLIGIBLE * values.max())[::-1]  # what tells most comes first
     directions = raw @ vectors[:, kept] / np.sqrt(values[kept])
     return Discriminant(centre, scale, directions, means @ directions)
 
