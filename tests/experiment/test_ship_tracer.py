@@ -109,13 +109,14 @@ def test_it_makes_the_same_tracer_twice_and_says_what_it_is_worth(script, corpus
                 min(positions, key=lambda name: np.linalg.norm(embedding - positions[name])) == trial.system
             )
     with open(tmp_path / "ship_tracer.csv") as file:
-        rows = {(row["attribute"], row["question"].split()[0]): row for row in csv.DictReader(file)}
-    assert len(rows) == 6
-    names, unknown = rows["vocoder", "names"], rows["vocoder", "unknown"]
+        rows = {(row["attribute"], row["question"].split(" ")[2]): row for row in csv.DictReader(file)}
+    assert len(rows) == 9
+    names, unknown = rows["vocoder", "known"], rows["vocoder", "left"]
     assert (names["classes"], names["known_clips"], names["unknown_clips"]) == ("3", "40", "0")
+    assert rows["vocoder", "those"]["known_clips"] == "30"  # `hum` has one voice
     assert float(names["accuracy"]) > 0.6  # such systems are easily told apart
     assert unknown["unknown_clips"] == "40"  # every clip is unknown once, to the tracer without its vocoder
-    assert rows["acoustic_model", "unknown"]["unknown_clips"] == "30"  # `none` is no family
+    assert rows["acoustic_model", "left"]["unknown_clips"] == "30"  # `none` is no family
 
 
 def test_each_left_out_class_is_judged_by_a_threshold_of_the_others(script):
