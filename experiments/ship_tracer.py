@@ -380,7 +380,7 @@ def pages(tracer: Tracer, manifest: Path) -> list[Row]:
         source = trace_recording(tracer, manifest.parent / row["path"])
         known = KNOWN_VOCODERS.get(row["vocoder"], "")
         counts.setdefault(row["vocoder"], Counter()).update(
-            {"clips": 1, "named": source.is_known, "right": source.is_known and source.vocoder == known}
+            {"clips": 1, "named": int(source.is_known), "right": int(source.vocoder == known)}
         )
     order = sorted(counts, key=lambda name: (name not in KNOWN_VOCODERS, -counts[name]["clips"], name))
     return [

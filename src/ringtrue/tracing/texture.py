@@ -63,7 +63,9 @@ class Texture(nn.Module):
 
     def forward(self, wave: Tensor) -> Tensor:
         """Map waves `(B, T)`, 16 kHz, to statistics `(B, S)`."""
-        flat = wave[:, 1:] - _EMPHASIS * wave[:, :-1]  # rounding of loud low bands must not drown soft high ones
+        flat = (
+            wave[:, 1:] - _EMPHASIS * wave[:, :-1]
+        )  # rounding of loud low bands must not drown soft high ones
         return torch.cat([*self._spectral(flat), *self._fine(flat)], dim=1)
 
     def _spectral(self, wave: Tensor) -> list[Tensor]:
