@@ -215,7 +215,7 @@ class CrossFitted:
     Attributes:
         systems: What all of them know.
         logits: Of systems, `(n, K)`.
-        temperature: That makes the probabilities of systems true.
+        temperature: That makes the probabilities of vocoders true.
         far: Distance beyond which nothing is known.
         own: Distance of each machine's clip to its own system.
     """
@@ -226,9 +226,10 @@ class CrossFitted:
     far: float
     own: Array
 
-    def familiarity(self, fitted: Fitted, places: Places) -> Array:
-        """Give the probability of the likeliest system; of what is far from all, less the farther it is."""
-        scaled = fitted.logits[places] / self.temperature
+    def familiarity(self, study: Study, fitted: Fitted, places: Places) -> Array:
+        """Give the probability of the likeliest vocoder; of what is far from every system, less the farther it is."""
+        members = study.members(fitted.systems, "vocoder")
+        scaled = family_logits(fitted.logits[places], members) / self.temperature
         chances = np.exp(scaled.max(axis=1) - np.logaddexp.reduce(scaled, axis=1))
         distance = fitted.nearest[places]
         return np.where(distance <= self.far, chances, -distance / self.far)
@@ -252,10 +253,18 @@ def cross_fit(study: Study) -> CrossFitted:
     return CrossFitted(
         systems,
         logits,
-        fit_temperature(logits[machine], labels),
+        temperature_of(study, systems, logits, "vocoder"),
         far=float(np.quantile(np.sqrt(-2 * logits[machine].max(axis=1)), FAR)),
         own=np.sqrt(-2 * logits[machine, labels]),
     )
+
+
+def temperature_of(study: Study, systems: Sequence[str], logits: Array, attribute: str) -> float:
+    """Make the probabilities of an attribute's classes as true as one number can, given logits of systems."""
+    machine = np.flatnonzero(study.machine)
+    members = study.members(systems, attribute)
+    labels = as_rows(study.values[attribute][machine].tolist(), tuple(members))
+    return fit_temperature(family_logits(logits[machine], members), labels)
 
 
 def closed(study: Study, crossed: CrossFitted, attribute: str) -> Outcome:
@@ -305,12 +314,12 @@ def left_out(study: Study, crossed: CrossFitted) -> dict[str, list[tuple[Outcome
                 truth=study.values[attribute][places],
                 called=np.array(tuple(members))[called],
                 classes=tuple(members),
-                familiarity=crossed.familiarity(one, places),
+                familiarity=crossed.familiarity(study, one, places),
                 is_accepted=np.zeros(len(places), bool),
                 group=np.full(len(places), name),
                 cluster=study.units[places],
             )
-            people = crossed.familiarity(one, np.flatnonzero(~study.machine & (study.fold == fold)))
+            people = crossed.familiarity(study, one, np.flatnonzero(~study.machine & (study.fold == fold)))
             found.setdefault(attribute, []).append((outcome, people))
     return found
 
@@ -418,13 +427,7 @@ def write_tracer(
         measured_on=f"{len(known)} clips of known and {len(unknown)} of unknown generators, by {len(outcomes)} tracers "
         "without them; the threshold was set on the same",
         known_distances=np.quantile(crossed.own, np.linspace(0, 1, 501)),
-        temperatures={
-            name: fit_temperature(
-                family_logits(crossed.logits[machine], members),
-                as_rows(study.values[name][machine].tolist(), tuple(members)),
-            )
-            for name, members in families.items()
-        },
+        temperatures={name: temperature_of(study, crossed.systems, crossed.logits, name) for name in NAMED},
     )
     heard = [trials[place] for place in machine]
     record = {

@@ -201,7 +201,9 @@ class Tracer:
             place = int(chances.argmax())
             names[attribute] = head["classes"][place]
             probabilities[attribute] = float(chances[place] / chances.sum())
-        if probabilities["system"] < self.card.get("least_probability", 0.0):  # between systems, not near one
+        if probabilities["vocoder"] < self.card.get(
+            "least_probability", 0.0
+        ):  # between several kinds, at none
             return unknown
         return SourceTrace(True, **names, probabilities=probabilities, nearest=shown, tracer=self.sha256)
 

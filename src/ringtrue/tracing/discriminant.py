@@ -43,7 +43,7 @@ class Discriminant:
     positions: Array
 
     def embed(self, statistics: NDArray[np.float32]) -> Array:
-        """Map statistics `(n, S)` to `(n, D)`: squares within a system add up to 1 on average."""
+        """Map statistics `(n, S)` to `(n, D)`, in standard deviations within systems."""
         return _standard(statistics, self.centre, self.scale) @ self.directions
 
     def logits(self, embeddings: Array) -> Array:
@@ -89,7 +89,7 @@ def fit(
     raw = np.linalg.solve(within, apart.T)  # (S, K): the directions between systems, of rank K - 1
     values, vectors = np.linalg.eigh(apart @ raw)
     kept = np.flatnonzero(values > _NEGLIGIBLE * values.max())[::-1]  # what tells most comes first
-    directions = raw @ vectors[:, kept] / np.sqrt(values[kept] * len(kept))
+    directions = raw @ vectors[:, kept] / np.sqrt(values[kept])
     return Discriminant(centre, scale, directions, means @ directions)
 
 

@@ -49,7 +49,8 @@ class HeldOut:
 
     Attributes:
         threshold: Distance to the nearest system beyond which a clip is unknown.
-        least_probability: Of the likeliest system, below which a clip is unknown too; in [0, 1).
+        least_probability: Of the likeliest vocoder, below which a clip is unknown too; in [0, 1). Systems that share
+            a vocoder must not make each other unlikely.
         known_accepted: Share of clips of known systems that both let in.
         unknown_rejected: Share of clips of unknown systems that they do not.
         measured_on: What the two shares were measured on.

@@ -169,7 +169,7 @@ def fit_temperature(logits: NDArray[Any], labels: NDArray[np.int64]) -> float:
     if not len(labels):
         return 1.0
     scores, classes = torch.from_numpy(np.asarray(logits, dtype=np.float64)), torch.from_numpy(labels)
-    grid = np.geomspace(0.1, 20, 400)
+    grid = np.geomspace(0.1, 100, 500)
     losses = [float(functional.cross_entropy(scores / t, classes)) for t in grid]
     return float(grid[int(np.argmin(losses))])
 
