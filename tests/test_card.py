@@ -69,3 +69,17 @@ def test_what_is_said_of_another_corpus_is_in_its_table():
     assert f"EER {100 * float(unseen['eer']):.1f} %" in CARD
     assert f"{100 * float(machines['called spoof']):.1f} % of all machines" in CARD
     assert unseen["model_sha256"] == Detector.from_pretrained(SHIPPED).sha256
+
+
+def test_what_is_said_of_the_tracer_is_in_its_table():
+    found = {(row["attribute"], row["question"]): row for row in table("ship_tracer.csv")}
+
+    def told(attribute, question, figure):
+        row = found[attribute, question]
+        value, low, high = (100 * float(row[f"{figure}{end}"]) for end in ("", "_low", "_high"))
+        return f"{value:.1f} % [{low:.1f}, {high:.1f}]"
+
+    names, unknown = "names of known generators", "unknown families left out in turn"
+    assert f"macro-F1 is {told('acoustic_model', names, 'f1')} for acoustic models" in CARD
+    assert f"and {told('vocoder', names, 'f1')} for vocoders" in CARD
+    assert f"so do {told('vocoder', unknown, 'fpr95')} of clips by unknown vocoders" in CARD
