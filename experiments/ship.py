@@ -359,12 +359,9 @@ def judge(manifest: Path, runs: Path | None, peers: Mapping[str, Path], out: Pat
     rows = rows_of(found, CHOSEN)
     if runs is not None:  # not of all folds: held against what was chosen on the pages that they judged
         rows += rows_of(neural(runs, found), CHOSEN)
-    made = {
-        "clips": int(study.judged.sum()),
-        "commit": commit(),
-        "command": asked(),
-    }
-    write_rows(out / "ship_pages.csv", [row | made for row in rows])
+    made = {"commit": commit(), "command": asked()}
+    judged = {"clips": int(study.judged.sum())}
+    write_rows(out / "ship_pages.csv", [row | judged | made for row in rows])
     for row in rows:
         low, high = (100 * row[f"macro_eer_{end}"] for end in ("low", "high"))
         print(
