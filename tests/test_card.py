@@ -83,3 +83,15 @@ def test_what_is_said_of_the_tracer_is_in_its_table():
     assert f"macro-F1 is {told('acoustic_model', names, 'f1')} for acoustic models" in CARD
     assert f"and {told('vocoder', names, 'f1')} for vocoders" in CARD
     assert f"so do {told('vocoder', unknown, 'fpr95')} of clips by unknown vocoders" in CARD
+
+
+def test_the_readme_says_the_same():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    pages = {row["variant"]: row for row in table("ship_pages.csv") if row["corpus"] == "pages"}
+    for variant in ("chosen by the other folds", "content-blind floor", "AASIST"):
+        row = pages[variant]
+        value, low, high = (100 * float(row[f"macro_eer{end}"]) for end in ("", "_low", "_high"))
+        assert f"{value:.1f} % [{low:.1f}, {high:.1f}]" in readme
+    sources = {(row["label"], row["source"]): row for row in table("ship_sources.csv")}
+    for label, name in (("people", "people"), ("machines", "machines")):
+        assert f"{100 * float(sources[label, 'all']['called spoof']):.1f} % of {name}" in readme

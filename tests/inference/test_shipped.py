@@ -71,12 +71,11 @@ def test_all_that_ships_is_under_five_megabytes():
 
 
 def test_it_judges_without_torch():
-    code = (
-        "import sys, ringtrue\n"
-        "ringtrue.check(sys.argv[1], model='default')\n"
-        "print('torch' in sys.modules)"
-    )
+    code = "import sys, ringtrue\nringtrue.check(sys.argv[1], model='default')\nprint('torch' in sys.modules)"
     done = subprocess.run(
-        [sys.executable, "-c", code, str(next(GATE.glob("*.flac")))], capture_output=True, text=True, check=True
+        [sys.executable, "-c", code, str(next(GATE.glob("*.flac")))],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert done.stdout.strip() == "False"
