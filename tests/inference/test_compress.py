@@ -167,10 +167,9 @@ def test_too_little_development_speech_promises_nothing(tiny_onnx, trials, load)
     assert "no sequential boundaries: 2 bona fide and 2 spoof" in said[-1]
 
 
-def test_real_speech_takes_part_in_the_comparison(tiny_onnx, tmp_path, windows, monkeypatch):
+def test_real_speech_takes_part_in_the_comparison(tiny_onnx, tmp_path, windows):
     model, _ = checkpoint.load(tiny_onnx.with_suffix(".safetensors"))
     compared = []
-    monkeypatch.setattr(export, "_LENGTHS", (16_000, 64_000))
 
     class Graph(torch.nn.Module):
         def __init__(self):
@@ -181,7 +180,7 @@ def test_real_speech_takes_part_in_the_comparison(tiny_onnx, tmp_path, windows, 
             compared.append(wave.shape)
             return self.model.judge(wave)
 
-    export._compare(torch, Graph(), ("logits", "frame_logits"), tiny_onnx, windows)
+    export._compare(torch, Graph(), ("logits", "frame_logits"), tiny_onnx, windows, (16_000, 64_000))
     assert (
         compared[::2] == compared[1::2] == [(1, 16_000), (2, 64_000), (8, 16_000), (8, 64_000)]
     )  # single, double

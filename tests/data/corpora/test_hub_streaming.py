@@ -87,7 +87,9 @@ def test_half_an_answer_or_none_is_asked_for_again(seeds, told, monkeypatch, fau
     monkeypatch.setattr("ringtrue.data.corpora.remote._PATIENCE_S", 0.2)
     setattr(seeds, fault, 1)
     assert len(load_samples(trial)) == 3_200
-    assert waits == [5.0]
+    assert (
+        waits[-1:] == [5.0] and waits.count(5.0) == 1
+    )  # before it the hub's library may have waits of its own
 
 
 def test_what_the_hub_lost_is_one_fault(seeds, told):
