@@ -250,10 +250,10 @@ class Study:
         scores = envelope.scores(model, self.windows)
         return np.bincount(self.window_of, scores) / np.bincount(self.window_of)
 
-    def page_eers(self, scores: Array, chosen: Array) -> Row:
-        """Give the EER of each page among the chosen clips."""
-        pages = sorted(set(self.page[chosen & self.judged]))
-        here = [chosen & self.judged & (self.page == page) for page in pages]
+    def page_eers(self, scores: Array) -> Row:
+        """Give the EER of each page that is judged."""
+        pages = sorted(set(self.page[self.judged]))
+        here = [self.judged & (self.page == page) for page in pages]
         return {
             page: eer(scores[some & self.human], scores[some & ~self.human])
             for page, some in zip(pages, here, strict=True)
@@ -342,11 +342,10 @@ def judge(manifest: Path, runs: Path | None, peers: Mapping[str, Path], out: Pat
         limits["lower"][here], limits["upper"][here] = band.lower, band.upper
         for shown in SHOWN_RATES:
             limits[str(shown)][here] = threshold_for_bonafide_rejection(inner[others & study.human], shown)
-    everything = np.ones(count, bool)
     found = {
-        ("pages", CHOSEN): [study.page_eers(nested, everything)],
-        ("pages", f"{CHOSEN}, whole recordings as `check` hears them"): [study.page_eers(whole, everything)],
-        ("pages", FLOOR): [study.page_eers(floor(study), everything)],
+        ("pages", CHOSEN): [study.page_eers(nested)],
+        ("pages", f"{CHOSEN}, whole recordings as `check` hears them"): [study.page_eers(whole)],
+        ("pages", FLOOR): [study.page_eers(floor(study))],
     }
     for name, path in peers.items():
         found["pages", name] = [peer_eers(study, path)]
@@ -355,7 +354,7 @@ def judge(manifest: Path, runs: Path | None, peers: Mapping[str, Path], out: Pat
         scores = study.held_out(recipe)
         for name in study.heard:
             heard = "" if name == "as it is" else f", heard through {name}"
-            found["pages", f"{recipe}{heard}"] = [study.page_eers(scores[name], everything)]
+            found["pages", f"{recipe}{heard}"] = [study.page_eers(scores[name])]
     rows = rows_of(found, CHOSEN)
     if runs is not None:  # not of all folds: held against what was chosen on the pages that they judged
         rows += rows_of(neural(runs, found), CHOSEN)
@@ -367,8 +366,9 @@ def judge(manifest: Path, runs: Path | None, peers: Mapping[str, Path], out: Pat
         print(
             f"{row['variant']} ({row['pages']} pages): {100 * row['macro_eer']:.1f} % [{low:.1f}, {high:.1f}]"
         )
-    write_rows(out / "ship_sources.csv", [row | made for row in sources_of(study, llrs, limits)])
-    for row in sources_of(study, llrs, limits):
+    sources = sources_of(study, llrs, limits)
+    write_rows(out / "ship_sources.csv", [row | made for row in sources])
+    for row in sources:
         print(
             ", ".join(
                 f"{name} {value:.3g}" if isinstance(value, float) else f"{value}"
@@ -399,7 +399,7 @@ def fit_and_calibrate(study: Study, licensed: Sequence[Trial]) -> tuple[Envelope
     point["measured_on"] += (
         ", whole recordings, each judged by a model that had heard none of its fold's pages"
     )
-    pages = study.page_eers(study.held_out(recipe)["as it is"], np.ones(len(study.clips), bool))
+    pages = study.page_eers(study.held_out(recipe)["as it is"])
     card = ModelCard(
         name="envelope",
         architecture="envelope",

@@ -7,9 +7,11 @@ is replaced, and the items behind it are done all the same.
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from ringtrue.errors import CheckpointError, RingtrueError
@@ -178,3 +180,19 @@ def _work(job: Job[Any, Any], pipe: Connection) -> None:
             pipe.send((told[0], do(told[1])))
     except (EOFError, KeyboardInterrupt, BrokenPipeError):
         pass  # the parent has gone, or says itself that it was interrupted
+
+
+@contextmanager
+def one_thread_each() -> Iterator[None]:
+    """Let processes that start meanwhile compute with one thread each: there is one for every core."""
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ from ringtrue.evaluation.scores import Scores, read_scores
 from ringtrue.experiment.plan import Experiment, Run, fill
 from ringtrue.files import locked, sha256_file, stable_int, write_json, write_text
 from ringtrue.pipeline import content_blind_scores, prepare_units, score_split, screen, train_and_export
+from ringtrue.workers import one_thread_each
 
 Say = Callable[[str], None]
 _DONE, _FAILED = "done.json", "failed.json"
@@ -137,8 +136,7 @@ def carry_out(
         return
     for run in {(r.corpus, r.config.content.model_dump_json()): r for r in todo}.values():
         _try(run, _prepare, desk)  # once, and not in each process
-    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    with _environment(threads):
+    with one_thread_each():
         spawn = multiprocessing.get_context("spawn")
         workers = [spawn.Process(target=_work, args=(experiment, todo, variables, say)) for _ in range(jobs)]
         for worker in workers:
@@ -308,17 +306,3 @@ def _fail(run: Run, reason: str, say: Say) -> None:
     reason = " ".join(reason.split())
     write_json(run.folder / _FAILED, {"error": reason})
     say(f"{run}: FAILED: {reason}")
-
-
-@contextmanager
-def _environment(values: Mapping[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

@@ -6,7 +6,6 @@ written last: where it is, the corpus is complete.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 from collections import Counter, defaultdict
@@ -28,7 +27,7 @@ from ringtrue.data.corpora.zoo.neural import load_all, methods_of
 from ringtrue.data.trials import Trial, write_manifest
 from ringtrue.errors import CorpusError, require
 from ringtrue.files import sha256_file, stable_int, sweep, write_json
-from ringtrue.workers import Crew
+from ringtrue.workers import Crew, one_thread_each
 
 Progress = Callable[[str], None]
 
@@ -267,28 +266,12 @@ def _results(job: Copying, tasks: Sequence[Task], workers: int) -> Iterator[Made
     if workers == 1:
         yield from map(job.do, tasks)
         return
-    with _one_thread_each():
+    with one_thread_each():
         crew = Crew(job, workers)
         try:
             yield from crew.do(tasks)
         finally:
             crew.dismiss()
-
-
-@contextlib.contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Let processes that start meanwhile use one thread each: there is one for every core."""
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(dict.fromkeys(names, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def _file_name(identifier: str) -> str:
