@@ -64,7 +64,7 @@ MAY_IMPORT = {
     },
     "engine": {*FOUNDATIONS, "", "workers", "audio", "data", "models", "evaluation", "inference", "pipeline"},
     "auditing": {*FOUNDATIONS, "data", "evaluation", "pipeline"},
-    "experiment": {*FOUNDATIONS, "", "config", "data", "evaluation", "inference", "pipeline"},
+    "experiment": {*FOUNDATIONS, "workers", "", "config", "data", "evaluation", "inference", "pipeline"},
     "serve": {*FOUNDATIONS, "", "audio", "windows", "prosody", "inference"},
     "demo": {*FOUNDATIONS, "", "config", "data", "evaluation", "inference", "pipeline"},
     "cli": {
