@@ -55,7 +55,7 @@ def repeat_to(samples: NDArray[np.float32], length: int) -> NDArray[np.float32]:
 
 
 class Windows:
-    """Cuts a recording into windows while it arrives, holding one window and a hop of it at most.
+    """Cuts a recording into windows while it arrives, holding a window and a hop of it.
 
     Windows start every `HOP` samples; a last one lies flush with the end, so every sample is heard and
     none is padded. A recording shorter than a window is repeated to fill one.
@@ -66,7 +66,8 @@ class Windows:
 
     def __init__(self) -> None:
         self.samples = 0
-        self._held = np.empty(0, dtype=np.float32)  # the newest samples
+        self._held = np.empty(WINDOW + HOP, dtype=np.float32)
+        self._count = 0  # of its samples, from the front, that have arrived: the newest of the recording
         self._next = 0  # start of the window to give next
 
     def push(self, block: NDArray[np.float32]) -> Iterator[tuple[int, NDArray[np.float32]]]:
@@ -78,14 +79,16 @@ class Windows:
         Yields:
             Start sample and `(WINDOW,)` samples of every window that is now complete.
         """
-        self._held = np.concatenate([self._held, block])
-        self.samples += len(block)
-        while self._next + WINDOW <= self.samples:
-            at = self._next - (self.samples - len(self._held))
-            yield self._next, self._held[at : at + WINDOW]
-            self._next += HOP
-        needed = self.samples - min(self._next, max(0, self.samples - WINDOW))
-        self._held = self._held[len(self._held) - needed :].copy()
+        while len(block):
+            part, block = np.split(block, [self._next + WINDOW - self.samples])
+            self._held[self._count : self._count + len(part)] = part
+            self._count += len(part)
+            self.samples += len(part)
+            if self.samples == self._next + WINDOW:
+                self._held[:WINDOW] = self._held[self._count - WINDOW : self._count]
+                self._count = WINDOW
+                yield self._next, self._held[:WINDOW].copy()
+                self._next += HOP
 
     def last(self) -> tuple[int, NDArray[np.float32]] | None:
         """Give the window that is still due if the recording ends here; more samples may follow all the same.
@@ -96,9 +99,10 @@ class Windows:
         judged = self._next - HOP + WINDOW if self._next else 0  # end of the last window given
         if self.samples == judged:
             return None
+        held = self._held[: self._count]
         if self.samples < WINDOW:
-            return 0, repeat_to(self._held, WINDOW)
-        return self.samples - WINDOW, self._held[-WINDOW:]
+            return 0, repeat_to(held, WINDOW)
+        return self.samples - WINDOW, held[-WINDOW:].copy()
 
 
 def split_stream(blocks: Iterable[NDArray[np.float32]]) -> Iterator[tuple[int, NDArray[np.float32]]]:
@@ -152,6 +156,6 @@ def timeline(
     after = np.searchsorted(starts, edges[:-1], side="right")
     means = (total[after] - total[first]) / (after - first)
     return [
-        (left / SAMPLE_RATE_HZ, right / SAMPLE_RATE_HZ, float(mean))
-        for (left, right), mean in zip(pairwise(edges.tolist()), means, strict=True)
+        (left / SAMPLE_RATE_HZ, right / SAMPLE_RATE_HZ, mean)
+        for (left, right), mean in zip(pairwise(edges.tolist()), means.tolist(), strict=True)
     ]

@@ -129,13 +129,12 @@ class Judge:
         percentiles = self._reference.percentiles(measured) if self._reference else {}
         regions = self.regions(starts, scores, evidence.samples)
         decision, reasons = self._decide(llr, measured, regions)
-        pieces = timeline(starts, scores, evidence.samples)
         return Verdict(
             name=info.name,
             decision=decision,
             llr=llr,
             score=score,
-            segments=tuple(Segment(start_s, end_s, self.llr(mean)) for start_s, end_s, mean in pieces),
+            segments=self._segments(timeline(starts, scores, evidence.samples)),
             evidence=measured,
             warnings=(*warnings, *reasons, *self._doubts(info, measured, percentiles)),
             percentiles=percentiles,
@@ -151,6 +150,14 @@ class Judge:
                 "duration_s": evidence.samples / SAMPLE_RATE_HZ,
             },
             envelope=evidence.envelope(),
+        )
+
+    def _segments(self, pieces: list[tuple[float, float, float]]) -> tuple[Segment, ...]:
+        if self._calibration is None:
+            return tuple(Segment(start_s, end_s, None) for start_s, end_s, _ in pieces)
+        llrs = self._calibration.apply([score for _, _, score in pieces]).tolist()
+        return tuple(
+            Segment(start_s, end_s, llr) for (start_s, end_s, _), llr in zip(pieces, llrs, strict=True)
         )
 
     def _move(self, threshold: float) -> None:
