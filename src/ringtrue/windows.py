@@ -7,7 +7,6 @@ a table and a verdict on a page cannot come from different crops.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -136,7 +135,7 @@ def split(samples: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.f
 
 def timeline(
     starts: NDArray[np.int64], scores: NDArray[np.float64], length: int
-) -> list[tuple[float, float, float]]:
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Spread window scores over the recording.
 
     Args:
@@ -145,8 +144,8 @@ def timeline(
         length: Length of the recording in samples.
 
     Returns:
-        ``(start_s, end_s, score)`` of consecutive pieces that cover the recording; each is scored by the
-        mean of the windows that cover it, and pieces change where that set of windows does.
+        Edges of consecutive pieces that cover the recording, `(P + 1,)` in seconds, and their scores `(P,)`; each
+        is the mean of the windows that cover the piece, and pieces change where that set of windows does.
     """
     ends = np.minimum(starts + WINDOW, length)
     edges = np.array(sorted({*starts.tolist(), *ends.tolist()}))
@@ -154,8 +153,4 @@ def timeline(
     # Starts and ends rise together, so the windows that cover a piece are consecutive.
     first = np.searchsorted(ends, edges[:-1], side="right")
     after = np.searchsorted(starts, edges[:-1], side="right")
-    means = (total[after] - total[first]) / (after - first)
-    return [
-        (left / SAMPLE_RATE_HZ, right / SAMPLE_RATE_HZ, mean)
-        for (left, right), mean in zip(pairwise(edges.tolist()), means.tolist(), strict=True)
-    ]
+    return edges / SAMPLE_RATE_HZ, (total[after] - total[first]) / (after - first)

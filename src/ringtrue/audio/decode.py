@@ -294,7 +294,10 @@ def _sndfile_blocks(file: BinaryIO, sound: Any, faults: list[str]) -> Iterator[S
     except soundfile.LibsndfileError:
         faults.append("damaged: what follows the damage is not read")
     file.seek(0)
-    with contextlib.suppress(soundfile.LibsndfileError), _forward_reader()(_for_sndfile(file), "r", closefd=False) as again:
+    with (
+        contextlib.suppress(soundfile.LibsndfileError),
+        _forward_reader()(_for_sndfile(file), "r", closefd=False) as again,
+    ):
         while len(block := again.read(_CAREFUL_FRAMES, dtype="float32", always_2d=True)):
             given -= len(block)
             if given < 0:

@@ -21,7 +21,8 @@ _FLOOR_DB = 60.0  # below the strongest part of the spectrum; what is weaker is 
 _VOICE_BINS = slice(5, 81)  # 250 Hz to 4 kHz, at 50 Hz a bin
 _FULL = 0.99  # of full scale
 _ENVELOPE_POINTS = 120
-_AT_ONCE = 1 << 14  # frames that are summed at once: five minutes
+_PEAKY = np.uint16(1 << 15)
+_BLOCK = 1 << 12  # frames that are kept together: 82 s
 
 RANKS = (
     0.0,
@@ -48,7 +49,7 @@ RANKS = (
 
 
 class Evidence:
-    """Measures a recording while it arrives, in memory that grows by 350 bytes a second.
+    """Measures a recording while it arrives, in memory that grows by 300 bytes a second.
 
     Attributes:
         samples: Samples heard so far.
@@ -56,9 +57,11 @@ class Evidence:
 
     def __init__(self) -> None:
         self.samples = 0
-        self._levels = bytearray()  # of every frame: float32, dBFS
-        self._peaky = bytearray()  # bool: its spectrum is a voice's rather than noise's
-        self._peaks = bytearray()  # uint16, thousandths of full scale
+        self._frames = 0
+        self._levels: list[
+            NDArray[np.float32]
+        ] = []  # of all frames, in blocks: what grows in place leaves holes
+        self._peaks: list[NDArray[np.uint16]] = []  # thousandths of full scale; the highest bit: it is peaky
         self._spectrum = np.zeros(_FRAME // 2 + 1)
         self._full = 0
         self._rest = np.empty(0, dtype=np.float32)
@@ -77,11 +80,10 @@ class Evidence:
             return
         frames = held[:whole].reshape(-1, _FRAME)
         peaks = np.maximum(frames.max(axis=1), -frames.min(axis=1))
-        self._peaks += (1000 * peaks.astype(np.float64)).round().astype(np.uint16).tobytes()
         if peaks.max() >= _FULL:
             self._full += int(np.count_nonzero(np.abs(frames) >= _FULL))
         level = np.einsum("lt,lt->l", frames, frames) / np.float32(_FRAME)
-        self._levels += (10 * np.log10(level + np.float32(1e-12))).tobytes()
+        level = 10 * np.log10(level + np.float32(1e-12))
         squares = np.fft.rfft(frames * _hann()).view(np.float32)  # real and imaginary parts take turns
         squares *= squares
         power = squares[:, 0::2] + squares[:, 1::2]
@@ -90,7 +92,26 @@ class Evidence:
         arithmetic = np.add.reduce(voice, axis=1) / np.float32(voice.shape[1])
         np.log(voice, out=voice)
         geometric = np.exp(np.add.reduce(voice, axis=1) / np.float32(voice.shape[1]))
-        self._peaky += (geometric < VOICED_FLATNESS * arithmetic).tobytes()
+        kept = (1000 * peaks.astype(np.float64)).round().astype(np.uint16)
+        kept[geometric < VOICED_FLATNESS * arithmetic] |= _PEAKY
+        self._keep(level, kept)
+
+    def _keep(self, levels: NDArray[np.float32], peaks: NDArray[np.uint16]) -> None:
+        done = 0
+        while done < len(levels):
+            at = self._frames % _BLOCK
+            if at == 0:
+                self._levels.append(np.empty(_BLOCK, np.float32))
+                self._peaks.append(np.empty(_BLOCK, np.uint16))
+            count = min(len(levels) - done, _BLOCK - at)
+            self._levels[-1][at : at + count] = levels[done : done + count]
+            self._peaks[-1][at : at + count] = peaks[done : done + count]
+            self._frames += count
+            done += count
+
+    def _heard(self, blocks: list[NDArray[Any]]) -> list[NDArray[Any]]:
+        """Leave out what the last block has room for."""
+        return [*blocks[:-1], blocks[-1][: (self._frames - 1) % _BLOCK + 1]]
 
     def summary(self) -> dict[str, float]:
         """Give the measurements of what has been heard so far.
@@ -103,15 +124,16 @@ class Evidence:
         """
         if not self._levels:
             return {"speech_s": 0.0, "speech_share": 0.0, "bandwidth_hz": 0.0, "level_db": SILENCE_DB}
-        levels = np.frombuffer(self._levels, np.float32)
-        speech = find_speech(levels, np.frombuffer(self._peaky, bool))
+        levels = self._heard(self._levels)
+        peaky = np.concatenate([block >= _PEAKY for block in self._heard(self._peaks)])
+        speech = find_speech(levels, peaky)
         spoken, spoken_power, rest_power = _powers(levels, speech.frames)
-        rest = len(levels) - spoken
+        rest = self._frames - spoken
         present = np.flatnonzero(self._spectrum > self._spectrum.max() * 10 ** (-_FLOOR_DB / 10))
         speech_s = spoken * FRAME_S
         found = {
             "speech_s": speech_s,
-            "speech_share": spoken / len(levels),
+            "speech_share": spoken / self._frames,
             "bandwidth_hz": float(present.max(initial=0) * SAMPLE_RATE_HZ / _FRAME),
             "level_db": _db(spoken_power, spoken) if spoken else SILENCE_DB,
             "full_scale_share": self._full / self.samples,
@@ -130,7 +152,8 @@ class Evidence:
         """Give the recording's outline: the peak of each of at most 120 equal parts, for a picture."""
         if not self._peaks:
             return ()
-        peaks = np.frombuffer(self._peaks, np.uint16)
+        peaks = np.concatenate(self._heard(self._peaks))
+        peaks &= ~_PEAKY
         count = min(_ENVELOPE_POINTS, len(peaks))
         starts = np.arange(count) * len(peaks) // count
         return tuple((np.maximum.reduceat(peaks, starts) / 1000).tolist())
@@ -234,15 +257,18 @@ def _hann() -> NDArray[np.float32]:
     return np.hanning(_FRAME).astype(np.float32)
 
 
-def _powers(levels_db: NDArray[np.float32], is_speech: NDArray[np.bool_]) -> tuple[int, float, float]:
+def _powers(
+    levels_db: Sequence[NDArray[np.float32]], is_speech: NDArray[np.bool_]
+) -> tuple[int, float, float]:
     """Count the frames of speech; add up their powers, and those of the rest."""
-    spoken, spoken_power, rest_power = 0, 0.0, 0.0
-    for at in range(0, len(levels_db), _AT_ONCE):
-        power = 10 ** (levels_db[at : at + _AT_ONCE].astype(np.float64) / 10)
-        marks = is_speech[at : at + _AT_ONCE]
+    spoken, spoken_power, rest_power, at = 0, 0.0, 0.0, 0
+    for block in levels_db:
+        power = 10 ** (block.astype(np.float64) / 10)
+        marks = is_speech[at : at + len(block)]
         spoken += int(np.count_nonzero(marks))
         spoken_power += float(power[marks].sum())
         rest_power += float(power[~marks].sum())
+        at += len(block)
     return spoken, spoken_power, rest_power
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -134,7 +135,7 @@ class Judge:
             decision=decision,
             llr=llr,
             score=score,
-            segments=self._segments(timeline(starts, scores, evidence.samples)),
+            segments=self._segments(*timeline(starts, scores, evidence.samples)),
             evidence=measured,
             warnings=(*warnings, *reasons, *self._doubts(info, measured, percentiles)),
             percentiles=percentiles,
@@ -152,13 +153,12 @@ class Judge:
             envelope=evidence.envelope(),
         )
 
-    def _segments(self, pieces: list[tuple[float, float, float]]) -> tuple[Segment, ...]:
-        if self._calibration is None:
-            return tuple(Segment(start_s, end_s, None) for start_s, end_s, _ in pieces)
-        llrs = self._calibration.apply([score for _, _, score in pieces]).tolist()
-        return tuple(
-            Segment(start_s, end_s, llr) for (start_s, end_s, _), llr in zip(pieces, llrs, strict=True)
-        )
+    def _segments(self, edges_s: NDArray[np.float64], scores: NDArray[np.float64]) -> tuple[Segment, ...]:
+        llrs: list[float | None] = [None] * len(scores)
+        if self._calibration is not None:
+            llrs = self._calibration.apply(scores).tolist()
+        pieces = zip(pairwise(edges_s.tolist()), llrs, strict=True)
+        return tuple(Segment(start_s, end_s, llr) for (start_s, end_s), llr in pieces)
 
     def _move(self, threshold: float) -> None:
         """Put the user's threshold in place of the band; the rates measured at the band say nothing about it."""

@@ -95,7 +95,7 @@ def prepare(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     frames = samples[:whole].reshape(-1, _FRAME)
     power = np.einsum("lt,lt->l", frames, frames, dtype=np.float64) / _FRAME
     levels = 10 * np.log10(power + 1e-12)
-    loud = quantiles(levels, 0.95)[0] if len(levels) else _SILENCE_DB
+    loud = quantiles(levels.copy(), 0.95)[0] if len(levels) else _SILENCE_DB
     heard = np.flatnonzero(levels > max(_SILENCE_DB, loud - _RANGE_DB))
     if len(heard):
         samples = samples[heard[0] * _FRAME : (heard[-1] + 1) * _FRAME]
