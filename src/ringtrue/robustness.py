@@ -93,7 +93,7 @@ def trim_silence(samples: Samples, rng: np.random.Generator) -> Samples:
     """Cut the silence before and after the speech off."""
     frames = samples[: len(samples) // _PACKET * _PACKET].reshape(-1, _PACKET)
     level_db = (10 * np.log10(np.square(frames).mean(axis=1) + 1e-12)).astype(np.float32)
-    spoken = np.flatnonzero(find_speech(level_db, np.zeros(len(level_db), np.float32)).frames)
+    spoken = np.flatnonzero(find_speech([level_db], np.ones(len(level_db), bool)).frames)
     return samples if len(spoken) == 0 else samples[spoken[0] * _PACKET : (spoken[-1] + 1) * _PACKET]
 
 

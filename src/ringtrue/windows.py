@@ -7,7 +7,6 @@ a table and a verdict on a page cannot come from different crops.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,7 +54,7 @@ def repeat_to(samples: NDArray[np.float32], length: int) -> NDArray[np.float32]:
 
 
 class Windows:
-    """Cuts a recording into windows while it arrives, holding one window and a hop of it at most.
+    """Cuts a recording into windows while it arrives, holding a window and a hop of it.
 
     Windows start every `HOP` samples; a last one lies flush with the end, so every sample is heard and
     none is padded. A recording shorter than a window is repeated to fill one.
@@ -66,7 +65,8 @@ class Windows:
 
     def __init__(self) -> None:
         self.samples = 0
-        self._held = np.empty(0, dtype=np.float32)  # the newest samples
+        self._held = np.empty(WINDOW + HOP, dtype=np.float32)
+        self._count = 0  # of its samples, from the front, that have arrived: the newest of the recording
         self._next = 0  # start of the window to give next
 
     def push(self, block: NDArray[np.float32]) -> Iterator[tuple[int, NDArray[np.float32]]]:
@@ -78,14 +78,16 @@ class Windows:
         Yields:
             Start sample and `(WINDOW,)` samples of every window that is now complete.
         """
-        self._held = np.concatenate([self._held, block])
-        self.samples += len(block)
-        while self._next + WINDOW <= self.samples:
-            at = self._next - (self.samples - len(self._held))
-            yield self._next, self._held[at : at + WINDOW]
-            self._next += HOP
-        needed = self.samples - min(self._next, max(0, self.samples - WINDOW))
-        self._held = self._held[len(self._held) - needed :].copy()
+        while len(block):
+            part, block = np.split(block, [self._next + WINDOW - self.samples])
+            self._held[self._count : self._count + len(part)] = part
+            self._count += len(part)
+            self.samples += len(part)
+            if self.samples == self._next + WINDOW:
+                self._held[:WINDOW] = self._held[self._count - WINDOW : self._count]
+                self._count = WINDOW
+                yield self._next, self._held[:WINDOW].copy()
+                self._next += HOP
 
     def last(self) -> tuple[int, NDArray[np.float32]] | None:
         """Give the window that is still due if the recording ends here; more samples may follow all the same.
@@ -96,9 +98,10 @@ class Windows:
         judged = self._next - HOP + WINDOW if self._next else 0  # end of the last window given
         if self.samples == judged:
             return None
+        held = self._held[: self._count]
         if self.samples < WINDOW:
-            return 0, repeat_to(self._held, WINDOW)
-        return self.samples - WINDOW, self._held[-WINDOW:]
+            return 0, repeat_to(held, WINDOW)
+        return self.samples - WINDOW, held[-WINDOW:].copy()
 
 
 def split_stream(blocks: Iterable[NDArray[np.float32]]) -> Iterator[tuple[int, NDArray[np.float32]]]:
@@ -132,7 +135,7 @@ def split(samples: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.f
 
 def timeline(
     starts: NDArray[np.int64], scores: NDArray[np.float64], length: int
-) -> list[tuple[float, float, float]]:
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Spread window scores over the recording.
 
     Args:
@@ -141,8 +144,8 @@ def timeline(
         length: Length of the recording in samples.
 
     Returns:
-        ``(start_s, end_s, score)`` of consecutive pieces that cover the recording; each is scored by the
-        mean of the windows that cover it, and pieces change where that set of windows does.
+        Edges of consecutive pieces that cover the recording, `(P + 1,)` in seconds, and their scores `(P,)`; each
+        is the mean of the windows that cover the piece, and pieces change where that set of windows does.
     """
     ends = np.minimum(starts + WINDOW, length)
     edges = np.array(sorted({*starts.tolist(), *ends.tolist()}))
@@ -150,8 +153,4 @@ def timeline(
     # Starts and ends rise together, so the windows that cover a piece are consecutive.
     first = np.searchsorted(ends, edges[:-1], side="right")
     after = np.searchsorted(starts, edges[:-1], side="right")
-    means = (total[after] - total[first]) / (after - first)
-    return [
-        (left / SAMPLE_RATE_HZ, right / SAMPLE_RATE_HZ, float(mean))
-        for (left, right), mean in zip(pairwise(edges.tolist()), means, strict=True)
-    ]
+    return edges / SAMPLE_RATE_HZ, (total[after] - total[first]) / (after - first)

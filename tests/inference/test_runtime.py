@@ -247,6 +247,19 @@ def test_evidence_does_not_depend_on_how_the_stream_is_cut(speechlike):
     assert len(envelopes) == 1
 
 
+def test_evidence_does_not_depend_on_how_frames_are_kept(speechlike, monkeypatch):
+    samples = np.concatenate([speechlike(2.0), np.zeros(8_000, np.float32), speechlike(1.5, seed=1)])
+    whole = Evidence()
+    whole.push(samples)
+    monkeypatch.setattr("ringtrue.inference.evidence._BLOCK", 7)
+    kept = Evidence()
+    kept.push(samples[:20_000])
+    kept.push(samples[20_000:])
+    assert kept.summary() == pytest.approx(whole.summary(), rel=1e-6)
+    assert kept.summary()["pauses_per_min"] > 0
+    assert kept.envelope() == whole.envelope()
+
+
 def test_evidence_measures_what_is_there():
     time = np.arange(32_000) / 16_000
     tone = 0.5 * np.sin(2 * np.pi * 2_000 * time)

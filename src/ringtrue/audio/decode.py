@@ -18,7 +18,8 @@ import re
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from io import BytesIO
+from functools import cache
+from io import BytesIO, FileIO
 from pathlib import Path, PurePath
 from typing import Any, BinaryIO, TypeAlias
 
@@ -37,6 +38,7 @@ ACCEPTED = "wav, flac, mp3, ogg, opus, aiff, m4a, aac, mp4, webm, mkv, amr, wma,
 _MAX_CHANNELS = 64
 _MAX_PIPE_BYTES = 4 << 30  # a pipe has no end that one could look up: /dev/zero must stop somewhere
 _MAX_PLANES = 8  # beyond, PyAV 18 reads past the end of a frame's list of planes and may crash
+_HASHED_BYTES = 1 << 16  # at a time
 _READ_FRAMES = 1 << 15  # samples per read: small reads cost a third of a FLAC file's decoding
 _CAREFUL_FRAMES = 4096  # near damage: what a FLAC file loses before its fault is at most this much
 
@@ -112,7 +114,7 @@ def open_native(source: Source, stack: contextlib.ExitStack) -> NativeAudio:
     if file.seek(0, os.SEEK_END) == 0:
         raise AudioError(f"{name} is empty (0 bytes); accepted: {ACCEPTED}. Record or copy it again")
     file.seek(0)
-    digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = _sha256(file)
     file.seek(0)
     head = file.read(16)
     headerless = _HEADERLESS.get(PurePath(name).suffix.lower())
@@ -154,7 +156,8 @@ def _open_file(
     if isinstance(source, str | os.PathLike):
         name = _printable(os.fspath(source))
         try:
-            file: BinaryIO = stack.enter_context(Path(os.fspath(source)).open("rb"))  # noqa: SIM115
+            # Without a buffer: libsndfile goes on reading where this has read to.
+            file: Any = stack.enter_context(Path(os.fspath(source)).open("rb", 0))  # noqa: SIM115
         except IsADirectoryError:
             raise AudioError(f"{name} is a folder, not a recording; name the files in it") from None
         except FileNotFoundError:
@@ -169,6 +172,14 @@ def _open_file(
             f"a recording is a path, bytes, a binary file or (samples, rate_hz), not {type(source).__name__}"
         )
     return name, file if file.seekable() else _spool(file, name, stack)
+
+
+def _sha256(file: BinaryIO) -> str:
+    """Hash what is left; `hashlib.file_digest` clears a quarter of a megabyte first, which most clips do not fill."""
+    digest = hashlib.sha256()
+    while block := file.read(_HASHED_BYTES):
+        digest.update(block)
+    return digest.hexdigest()
 
 
 def _spool(pipe: BinaryIO, name: str, stack: contextlib.ExitStack) -> BinaryIO:
@@ -218,7 +229,7 @@ def _open_sndfile(file: BinaryIO, name: str, sha256: str, stack: contextlib.Exit
 
     file.seek(0)
     try:
-        sound = stack.enter_context(soundfile.SoundFile(QuietFile(file), "r"))
+        sound = stack.enter_context(_forward_reader()(_for_sndfile(file), "r", closefd=False))
     except soundfile.LibsndfileError:
         return None
     if sound.subtype == "OPUS" or sound.subtype.startswith("MPEG"):
@@ -231,6 +242,27 @@ def _open_sndfile(file: BinaryIO, name: str, sha256: str, stack: contextlib.Exit
     native = NativeAudio(info, ())
     native.blocks = _sndfile_blocks(file, sound, native.faults)
     return native
+
+
+@cache
+def _forward_reader() -> Any:
+    """Make a reader of sound files that never seeks.
+
+    That of soundfile finds out where it is before every read and seeks there after it, and libFLAC then decodes again
+    what was just decoded.
+    """
+    import soundfile
+
+    class Forward(soundfile.SoundFile):  # type: ignore[misc]  # untyped
+        def seekable(self) -> bool:
+            return False
+
+    return Forward
+
+
+def _for_sndfile(file: BinaryIO) -> int | QuietFile:
+    """Give a file as libsndfile reads it fastest: by its number, where nothing read ahead lies in a buffer."""
+    return file.fileno() if isinstance(file, FileIO) else QuietFile(file)
 
 
 class QuietFile:
@@ -256,11 +288,16 @@ def _sndfile_blocks(file: BinaryIO, sound: Any, faults: list[str]) -> Iterator[S
         while len(block := sound.read(_READ_FRAMES, dtype="float32", always_2d=True)):
             yield block
             given += len(block)
+            if given >= sound.frames:
+                break
         return
     except soundfile.LibsndfileError:
         faults.append("damaged: what follows the damage is not read")
     file.seek(0)
-    with contextlib.suppress(soundfile.LibsndfileError), soundfile.SoundFile(QuietFile(file), "r") as again:
+    with (
+        contextlib.suppress(soundfile.LibsndfileError),
+        _forward_reader()(_for_sndfile(file), "r", closefd=False) as again,
+    ):
         while len(block := again.read(_CAREFUL_FRAMES, dtype="float32", always_2d=True)):
             given -= len(block)
             if given < 0:

@@ -135,10 +135,10 @@ class AudioStream:
             waiting.append(block)
             count += len(block)
             if count >= _GATHER_FRAMES:
-                yield np.concatenate(waiting)
+                yield waiting[0] if len(waiting) == 1 else np.concatenate(waiting)
                 waiting, count = [], 0
         if waiting:
-            yield np.concatenate(waiting)
+            yield waiting[0] if len(waiting) == 1 else np.concatenate(waiting)
 
 
 def open_stream(source: Source) -> AudioStream:

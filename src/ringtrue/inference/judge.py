@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -129,13 +130,12 @@ class Judge:
         percentiles = self._reference.percentiles(measured) if self._reference else {}
         regions = self.regions(starts, scores, evidence.samples)
         decision, reasons = self._decide(llr, measured, regions)
-        pieces = timeline(starts, scores, evidence.samples)
         return Verdict(
             name=info.name,
             decision=decision,
             llr=llr,
             score=score,
-            segments=tuple(Segment(start_s, end_s, self.llr(mean)) for start_s, end_s, mean in pieces),
+            segments=self._segments(*timeline(starts, scores, evidence.samples)),
             evidence=measured,
             warnings=(*warnings, *reasons, *self._doubts(info, measured, percentiles)),
             percentiles=percentiles,
@@ -152,6 +152,13 @@ class Judge:
             },
             envelope=evidence.envelope(),
         )
+
+    def _segments(self, edges_s: NDArray[np.float64], scores: NDArray[np.float64]) -> tuple[Segment, ...]:
+        llrs: list[float | None] = [None] * len(scores)
+        if self._calibration is not None:
+            llrs = self._calibration.apply(scores).tolist()
+        pieces = zip(pairwise(edges_s.tolist()), llrs, strict=True)
+        return tuple(Segment(start_s, end_s, llr) for (start_s, end_s), llr in pieces)
 
     def _move(self, threshold: float) -> None:
         """Put the user's threshold in place of the band; the rates measured at the band say nothing about it."""

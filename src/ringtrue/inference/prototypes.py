@@ -169,8 +169,9 @@ def nearest(embedding: NDArray[np.float32], prototypes: Sequence[Prototype]) -> 
     Returns:
         Each with its Euclidean distance, nearest first.
     """
-    distances = [(one, float(np.linalg.norm(embedding - one.position))) for one in prototypes]
-    return sorted(distances, key=lambda pair: pair[1])
+    positions = np.stack([one.position for one in prototypes])
+    distances = np.sqrt(np.square(positions - embedding).sum(axis=1)).tolist()
+    return sorted(zip(prototypes, distances, strict=True), key=lambda pair: pair[1])
 
 
 # The format is short enough to be spelled out, and `ringtrue check` needs one package less: header length as u64,

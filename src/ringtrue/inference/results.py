@@ -66,24 +66,23 @@ def check_resumably(
         say(
             f"{journal} holds {len(known)} verdicts of this model; they are taken over where the file is unchanged"
         )
-    pending: deque[tuple[Path | RingtrueError, Outcome | None]] = deque()
+    pending: deque[tuple[str, Outcome | None]] = deque()
 
     def todo() -> Iterator[Path | RingtrueError]:
         for recording in recordings:
-            old = known.get(_key(recording))
-            pending.append((recording, old))
+            key = _key(recording)
+            old = known.get(key)
+            pending.append((key, old))
             if old is None:
                 yield recording
 
     with open(journal, "a", encoding="utf-8") as file:
         for outcome in check_all(todo(), setup, workers):
             yield from _taken_over(pending)
-            recording, _ = pending.popleft()
+            key, _ = pending.popleft()
             if outcome.verdict is not None:
-                file.write(
-                    json.dumps({**outcome.verdict.to_dict(), "judged": {**made_by, "file": _key(recording)}})
-                    + "\n"
-                )
+                row = {**outcome.verdict.to_dict(), "judged": {**made_by, "file": key}}
+                file.write(json.dumps(row) + "\n")
                 file.flush()
             yield outcome
         yield from _taken_over(pending)
@@ -130,7 +129,7 @@ def _safe(name: str) -> str:
     return f"'{name}" if name[:1] in "=+-@\t" else name
 
 
-def _taken_over(pending: deque[tuple[Path | RingtrueError, Outcome | None]]) -> Iterator[Outcome]:
+def _taken_over(pending: deque[tuple[str, Outcome | None]]) -> Iterator[Outcome]:
     while pending and (old := pending[0][1]) is not None:
         pending.popleft()
         yield old

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from array import array
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import cached_property
@@ -182,8 +183,7 @@ class Hearing:
         self.evidence = Evidence()
         self._score = score
         self._windows = Windows()
-        self._starts: list[int] = []
-        self._scores: list[float] = []
+        self._starts, self._scores = array("q"), array("d")
         self._suspects: list[tuple[float, NDArray[np.float32]]] = []
         self._last: tuple[float, NDArray[np.float32]] | None = None  # of a recording that ends here
 
@@ -206,13 +206,13 @@ class Hearing:
         Returns:
             Window starts `(B,)` in samples and raw scores `(B,)`; B > 0 once there are samples.
         """
-        starts, scores = self._starts, self._scores
+        starts, scores = np.array(self._starts, np.int64), np.array(self._scores)
         self._last = None
         if (last := self._windows.last()) is not None:
             start, window = last
             self._last = self._score_one(window), window
-            starts, scores = [*starts, start], [*scores, self._last[0]]
-        return np.array(starts, np.int64), np.array(scores)
+            starts, scores = np.append(starts, start), np.append(scores, self._last[0])
+        return starts, scores
 
     def suspects(self) -> list[NDArray[np.float32]]:
         """Give the windows behind `scores` that sound most like a machine: where a source is to be looked for.

@@ -7,6 +7,8 @@ lies near one that it knows, and not between several; what is near was fixed on 
 from __future__ import annotations
 
 import json
+import math
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -35,7 +37,6 @@ _LEVEL = 0.05  # RMS that every clip is brought to: -26 dBFS
 _FRAME = 320  # samples: 20 ms
 _SILENCE_DB, _RANGE_DB = -60.0, 35.0  # frames below either of these limits are silence
 _SHOWN = 3  # nearest systems that are shown
-_BATCH = 16
 MOST_WINDOWS = 64  # three minutes: more tell little that is new
 
 
@@ -91,14 +92,15 @@ def prepare(samples: NDArray[np.float32]) -> NDArray[np.float32]:
         `(WINDOW,)`: trimmed, at -26 dBFS, its first four seconds, a shorter one repeated.
     """
     whole = len(samples) // _FRAME * _FRAME
-    frames = samples[:whole].reshape(-1, _FRAME).astype(np.float64)
-    levels = 10 * np.log10(np.square(frames).mean(axis=1) + 1e-12)
-    loud = quantiles(levels, 0.95)[0] if len(levels) else _SILENCE_DB
+    frames = samples[:whole].reshape(-1, _FRAME)
+    power = np.einsum("lt,lt->l", frames, frames, dtype=np.float64) / _FRAME
+    levels = 10 * np.log10(power + 1e-12)
+    loud = quantiles(levels.copy(), 0.95)[0] if len(levels) else _SILENCE_DB
     heard = np.flatnonzero(levels > max(_SILENCE_DB, loud - _RANGE_DB))
     if len(heard):
         samples = samples[heard[0] * _FRAME : (heard[-1] + 1) * _FRAME]
     window = repeat_to(samples, WINDOW)
-    rms = float(np.sqrt(np.square(window, dtype=np.float64).mean()))
+    rms = math.sqrt(float(np.einsum("t,t", window, window, dtype=np.float64)) / WINDOW)
     return (window * (_LEVEL / max(rms, 1e-5))).astype(np.float32)
 
 
@@ -121,7 +123,7 @@ class Tracer:
         self.card = _read_card(self._session, path)
         self.sha256 = sha256_file(path)
         self.centre = np.array(self.card["centre"], dtype=np.float32)
-        self._distances = np.array(self.card["known_distances"])  # of held-out clips to their own prototypes
+        self._distances = sorted(self.card["known_distances"])  # of held-out clips to their own prototypes
         self._trained = [
             Prototype(
                 one["name"],
@@ -135,8 +137,12 @@ class Tracer:
             for one in self.card["systems"]
         ]
         self._exemplars = {
-            one["name"]: [(e["id"], np.array(e["position"], np.float32)) for e in one["exemplars"]]
+            one["name"]: (
+                [exemplar["id"] for exemplar in one["exemplars"]],
+                np.array([exemplar["position"] for exemplar in one["exemplars"]], np.float32),
+            )
             for one in self.card["systems"]
+            if one["exemplars"]
         }
         beside = cache_dir() / "models" / "shipped_tracer.onnx" if path == shipped_tracer() else path
         self.enrolled = Enrolled(enrolled or beside.with_suffix(".enrolled.safetensors"), self.sha256)
@@ -208,22 +214,20 @@ class Tracer:
         return SourceTrace(True, **names, probabilities=probabilities, nearest=shown, tracer=self.sha256)
 
     def _run(self, windows: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        """Run clips one by one: together they take longer, and more memory the more there are."""
         names = ["embedding", *NAMED]
-        parts = [
-            self._session.run(names, {"wave": windows[start : start + _BATCH]})
-            for start in range(0, len(windows), _BATCH)
-        ]
+        parts = [self._session.run(names, {"wave": window[np.newaxis]}) for window in windows]
         return {
             name: np.concatenate(column) for name, column in zip(names, zip(*parts, strict=True), strict=True)
         }
 
     def _neighbour(self, one: Prototype, distance: float, embedding: NDArray[np.float32]) -> Neighbour:
-        exemplars = self._exemplars.get(one.name, [])
-        closest = min(
-            exemplars, key=lambda pair: float(np.linalg.norm(embedding - pair[1])), default=("", None)
-        )
-        percentile = 100 * float(np.mean(self._distances < distance))
-        return Neighbour(one.name, distance, percentile, one.is_enrolled, closest[0])
+        exemplar = ""
+        if one.name in self._exemplars:
+            ids, positions = self._exemplars[one.name]
+            exemplar = ids[int(np.square(positions - embedding).sum(axis=1).argmin())]
+        percentile = 100 * (bisect_left(self._distances, distance) / len(self._distances))
+        return Neighbour(one.name, distance, percentile, one.is_enrolled, exemplar)
 
 
 def trace_recording(tracer: Tracer, recording: str | Path) -> SourceTrace:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 SCHEMA = 1
@@ -12,7 +12,7 @@ SCHEMA = 1
 Decision = Literal["bona fide", "spoof", "inconclusive"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Segment:
     """A piece of a recording.
 
@@ -26,6 +26,10 @@ class Segment:
     start_s: float
     end_s: float
     llr: float | None
+
+    def to_dict(self) -> dict[str, float | None]:
+        """Give plain JSON values."""
+        return {"start_s": self.start_s, "end_s": self.end_s, "llr": self.llr}
 
 
 @dataclass(frozen=True)
@@ -68,5 +72,10 @@ class Verdict:
     envelope: tuple[float, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Give plain JSON values, with the layout's version."""
-        return {"schema": SCHEMA, **asdict(self)}
+        """Give plain JSON values, with the layout's version; mappings are the verdict's own."""
+        return {
+            "schema": SCHEMA,
+            **vars(self),  # asdict() copies every number by itself, which took as long as decoding the file
+            "segments": [piece.to_dict() for piece in self.segments],
+            "regions": [piece.to_dict() for piece in self.regions],
+        }
