@@ -166,6 +166,8 @@ def _picture(verdict: Verdict) -> str:
     parts.append(f'<path class="axis" d="M0 {base}H{_WIDTH}"/>')
     for piece in _joined(verdict):
         start_s, end_s, llr = piece
+        if abs(llr) < 0.005:  # shown as 0.00: for neither side
+            continue
         height = max(1.0, min(1.0, abs(llr) / _FULL_LLR) * (_BARS / 2 - 2))
         x, width = _WIDTH * start_s / duration_s, max(0.5, _WIDTH * (end_s - start_s) / duration_s - 0.6)
         shade, y = ("real", base - height) if llr > 0 else ("made", base)

@@ -98,7 +98,9 @@ class Worker:
             message = self._pipe.recv_bytes()
         except (EOFError, OSError) as error:
             self._process.join(5.0)
-            raise WorkerLost(f"the worker died ({self._process.exitcode})") from error
+            raise WorkerLost(
+                f"the process that judged it ended early (exit code {self._process.exitcode}); others are not affected"
+            ) from error
         return message[:1], message[1:]
 
 
