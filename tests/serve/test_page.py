@@ -90,6 +90,7 @@ def test_the_detector_that_ships_on_wide_and_narrow_screens(browser, encode, tmp
         for scheme in ("dark", "light"):
             page.emulate_media(color_scheme=scheme)
             page.set_viewport_size({"width": 320, "height": 700})
+            come_true(page, "document.querySelector('#r0 .scale').viewBox.baseVal.width < 300")  # drawn again
             assert page.evaluate("document.documentElement.scrollWidth") <= 320
             keep(page, f"shipped-320-{scheme}")
         inner = "[...document.querySelectorAll('#list td, .card :is(p, td, th, li, svg, h2, button)')]"

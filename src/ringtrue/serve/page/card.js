@@ -1,6 +1,6 @@
 // A verdict, and how it is spoken, -> one card of the page.
 
-import { pitch, place, scale, timeline } from "./charts.js";
+import { fitted, pitch, place, scale, timeline } from "./charts.js";
 import { saveJson, saveReport } from "./download.js";
 import { html } from "./elements.js";
 import { DECISIONS, figure, inWords, operatingPoint, sourceInWords } from "./words.js";
@@ -32,9 +32,9 @@ export function card(id, { verdict, prosody }, sound, here) {
     html("h2", { id: `${id}-name` }, `${verdict.name} `, tag(verdict.decision)),
     html("p", { class: "verdict" }, inWords(verdict)),
     verdict.warnings.length > 0 && [html("h3", {}, "Why to trust it less"), html("ul", { class: "warnings" }, verdict.warnings.map((one) => html("li", {}, one)))],
-    verdict.llr !== null && [html("h3", {}, "How strong the evidence is"), scale(verdict.llr, band)],
+    verdict.llr !== null && [html("h3", {}, "How strong the evidence is"), fitted(() => scale(verdict.llr, band))],
     html("p", { class: "soft" }, operatingPoint(verdict.operating_point)),
-    html("h3", {}, "Where the evidence is"), timeline(verdict, audio),
+    html("h3", {}, "Where the evidence is"), fitted(() => timeline(verdict, audio)),
     html("p", { class: "soft" }, "Grey: the sound. Below it the evidence of each piece: ", html("span", { class: "real" }, "up for a person"), ", ", html("span", { class: "made" }, "down for a machine"),
       verdict.regions.length > 0 && "; shaded: it stands out as machine-made", ". ", html("span", { class: "page-only" }, "Click to listen.")),
     regions(verdict, audio), audio, unplayable,
@@ -67,7 +67,7 @@ function spoken(prosody, duration, here) {
   const limited = prosody.measured_s < duration - 1 ? ` Figures of the voice: from the first ${prosody.measured_s.toFixed(0)} s.` : "";
   return [
     html("h3", {}, "How it is spoken"),
-    prosody.pitch_hz.every((hz) => hz === null) ? html("p", {}, "No voice with a pitch was found.") : pitch(prosody, duration),
+    prosody.pitch_hz.every((hz) => hz === null) ? html("p", {}, "No voice with a pitch was found.") : fitted(() => pitch(prosody, duration)),
     html("p", { class: "soft" }, `Dots: pitch. Shaded: pauses.${limited} Prosody alone convicts nobody: people differ widely.`),
     measurements(SPOKEN, prosody.statistics, prosody.percentiles),
   ];

@@ -7,6 +7,22 @@ const wide = () => Math.max(280, Math.min(720, innerWidth - 76)); // as it will 
 const FULL_LLR = 6; // drawn at full strength from here on
 const MOST_PIECES = 240;
 
+/** Draw a picture, and again whenever the window has another width: scaled, its text would be too small to read. */
+export function fitted(draw) {
+  let picture = draw(), width = wide(), due;
+  addEventListener("resize", () => {
+    clearTimeout(due);
+    due = setTimeout(() => {
+      if (wide() === width || !picture.isConnected) return;
+      width = wide();
+      const again = draw();
+      picture.replaceWith(again);
+      picture = again;
+    }, 100);
+  });
+  return picture;
+}
+
 /** Draw where an LLR lies between "a machine" and "a person", with the limits of the operating point. */
 export function scale(llr, band, label = "evidence") {
   const width = wide();
@@ -66,11 +82,13 @@ export function timeline(verdict, audio) {
     else return;
     event.preventDefault();
   });
-  audio.addEventListener("timeupdate", () => {
+  const follow = () => {
     head.setAttribute("transform", `translate(${x(audio.currentTime)} 0)`);
     picture.setAttribute("aria-valuenow", audio.currentTime.toFixed(1));
     picture.setAttribute("aria-valuetext", described(verdict, audio.currentTime));
-  });
+  };
+  audio.addEventListener("timeupdate", follow);
+  follow();
   return picture;
 }
 
