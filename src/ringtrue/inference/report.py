@@ -102,8 +102,8 @@ def plain_words(verdict: Verdict) -> str:
         if verdict.llr >= lower:
             return (
                 f"As a whole: {strength[0].lower()}{strength[1:]} But what is heard at {where} stands out as "
-                "machine-made, more than chance finds in a recording of this length. It is called machine-made (spoof), "
-                "in part."
+                "machine-made, more than chance finds in a recording of this length. "
+                "It is called machine-made (spoof), in part."
             )
         return f"{strength} It is called machine-made (spoof). The evidence for a machine is strongest at {where}."
     return f"{strength} It is called {_CALLED[verdict.decision]}."
