@@ -215,5 +215,5 @@ def test_plain_words_of_a_recording_that_is_spoofed_in_part(tiny_onnx, speechlik
     words = plain_words(verdict)
     assert words.startswith("As a whole: the evidence is about")
     assert "at 12.0 to 16.0 s stands out as machine-made" in words
-    assert words.endswith("It is called spoof, in part.")
+    assert words.endswith("It is called machine-made (spoof), in part.")
     assert "12.0 to 16.0 s" in render_report([Outcome("a.wav", verdict)], "", "")

@@ -323,14 +323,31 @@ def test_what_lies_outside_of_real_speech_is_a_warning(detector, speechlike):
     loud = detector.check((speechlike(4.0), 16_000))
     assert loud.percentiles == {}
     evidence = Evidence()
-    evidence.push(speechlike(4.0) * np.float32(0.01))
+    evidence.push(speechlike(4.0) * np.float32(0.02))
     info = AudioInfo("x", "", 16_000, 1, "pcm_16", "wav")
     verdict = judge.verdict(info, evidence, np.array([0]), np.array([0.0]))
     assert verdict.percentiles["level_db"] == 0.0
     assert any(
-        "outside what the model was trained on: level_db -60" in w and "below 99.5% of a hundred clips" in w
+        "outside what the model was trained on: a level of -5" in w
+        and "dB is below that of 99.5% of a hundred clips" in w
         for w in verdict.warnings
     )
+
+
+@pytest.mark.parametrize(
+    "fitted",
+    [
+        None,
+        {"map": {"slope": 2.0, "offset": -1.0, "prior": 0.5}},
+        {"kind": "monotone", "map": {"scores": [-1.0, 2.0], "llrs": [-3.0, 1.0]}},
+    ],
+)
+def test_the_even_score_favours_neither_side(detector, fitted):
+    if fitted:
+        fitted["map"] |= {"bonafide_trials": 100, "spoof_trials": 100}
+        fitted["band"] = detector.judge.operating_point["band"]
+    judge = Judge({**detector.card, "calibration": fitted}, {})
+    assert judge.llr(judge.even) == (pytest.approx(0.0, abs=1e-12) if fitted else None)
 
 
 def test_a_telephone_codec_is_a_warning(detector, encode, speechlike):

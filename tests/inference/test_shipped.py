@@ -79,3 +79,16 @@ def test_it_judges_without_torch():
         check=True,
     )
     assert done.stdout.strip() == "False"
+
+
+def test_what_is_muted_is_no_evidence_and_costs_the_rest_nothing(shipped):
+    """Where nothing sounds the network divides nothing by nothing, and a lone click it takes for a machine."""
+    voice, rate_hz = soundfile.read(GATE / "it-pm-invalid-option.flac", dtype="float32")
+    muted = np.zeros(10 * rate_hz, np.float32)
+    muted[5 * rate_hz] = 0.5
+    silent = shipped.check((muted, rate_hz))
+    assert silent.decision == "inconclusive" and silent.llr == pytest.approx(0.0, abs=1e-12)
+    assert silent.warnings == ("only 0.0 s of speech: too little for a decision",)
+    both = shipped.check((np.concatenate([muted, voice]), rate_hz))
+    assert both.segments[0].llr == pytest.approx(0.0, abs=1e-12) and both.segments[-1].llr > 1.0
+    assert both.regions == ()

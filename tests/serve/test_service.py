@@ -104,6 +104,13 @@ def test_keys_sizes_and_rates(strict, clip):
     assert set(codes) == {422, 429} and codes.index(429) < 25
 
 
+def test_no_process_of_the_service_may_send_telemetry(server):
+    processes = [Path("/proc") / str(pid) for pid in server.processes()]
+    judging = [one for one in processes if b"forkserver" in (one / "cmdline").read_bytes()]
+    assert len(judging) >= 2
+    assert all(b"ORT_DISABLE_TELEMETRY=1" in (one / "environ").read_bytes() for one in judging)
+
+
 def test_a_killed_worker_costs_only_its_own_request(server, clip):
     codes = []
 

@@ -340,7 +340,7 @@ def _open_ffmpeg(
         container = stack.enter_context(av.open(file, format=form, options=options, metadata_errors="ignore"))
     except (av.FFmpegError, OSError, ValueError) as error:
         raise AudioError(
-            f"{name} is not audio that can be read (it begins with {head!r}); accepted: {ACCEPTED}. "
+            f"{name} is not audio that can be read (it begins with {head.decode('latin-1')!r}); accepted: {ACCEPTED}. "
             "Check that the file is whole and is a recording"
         ) from error
     if not container.streams.audio:

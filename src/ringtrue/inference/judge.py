@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ringtrue.audio import SAMPLE_RATE_HZ, AudioInfo
 from ringtrue.errors import CheckpointError
-from ringtrue.evaluation.calibrate import Band
+from ringtrue.evaluation.calibrate import Band, Calibration
 from ringtrue.evaluation.mappings import Fusion, map_from
 from ringtrue.inference.evidence import Evidence, Reference
 from ringtrue.inference.verdict import Decision, Segment, Verdict
@@ -23,7 +23,11 @@ ENOUGH_SPEECH_S = 1.0  # below this a recording gets no decision
 _NARROW_HZ = 3_800.0
 _FULL_SCALE_SHARE = 0.001  # beyond it the peaks were probably cut off
 _OUTSIDE = 0.5  # percent of real speech: what lies beyond on either side is outside the model's experience
-_EXPERIENCE = ("bandwidth_hz", "level_db", "snr_db")  # what the channel does, and a model must have met
+_EXPERIENCE = {
+    "bandwidth_hz": "a bandwidth of {:.0f} Hz",
+    "level_db": "a level of {:.1f} dB",
+    "snr_db": "speech {:.1f} dB over the background",
+}  # what the channel does, and a model must have met
 _HARSH = {
     "amr_nb",
     "amrnb",
@@ -69,6 +73,16 @@ class Judge:
     def llr(self, score: float) -> float | None:
         """Calibrate a score; None where the model never was."""
         return None if self._calibration is None else float(self._calibration.apply(score))
+
+    @property
+    def even(self) -> float:
+        """The raw score that favours neither side; 0 without calibration."""
+        found = self._calibration
+        if found is None:
+            return 0.0
+        if isinstance(found, Calibration):
+            return -found.offset / found.slope
+        return float(np.interp(0.0, found.llrs, found.scores))
 
     def regions(
         self, starts: NDArray[np.int64], scores: NDArray[np.float64], length: int
@@ -195,7 +209,8 @@ class Judge:
     ) -> list[str]:
         """List what makes the verdict weaker."""
         doubts = []
-        if measured["bandwidth_hz"] < _NARROW_HZ:
+        silent = measured["speech_s"] == 0  # then there is no channel to speak of
+        if measured["bandwidth_hz"] < _NARROW_HZ and not silent:
             doubts.append(f"narrow band: nothing above {measured['bandwidth_hz'] / 1000:.1f} kHz")
         if measured.get("full_scale_share", 0.0) > _FULL_SCALE_SHARE:
             doubts.append(
@@ -203,12 +218,12 @@ class Judge:
             )
         if info.codec in _HARSH:
             doubts.append(f"telephone codec {info.codec}: it removes traces that the model listens for")
-        for name in _EXPERIENCE:
+        for name, words in _EXPERIENCE.items():
             place = percentiles.get(name)
-            if place is not None and not _OUTSIDE < place < 100 - _OUTSIDE:
+            if place is not None and not _OUTSIDE < place < 100 - _OUTSIDE and not silent:
                 side = "below" if place <= _OUTSIDE else "above"
                 doubts.append(
-                    f"outside what the model was trained on: {name} {measured[name]:.4g} lies {side} "
+                    f"outside what the model was trained on: {words.format(measured[name])} is {side} that of "
                     f"{100 - _OUTSIDE:g}% of {self._reference.measured_on if self._reference else ''}"
                 )
         return doubts

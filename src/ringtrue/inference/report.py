@@ -9,6 +9,7 @@ from importlib.resources import files
 from string import Template
 
 from ringtrue.inference.batch import Outcome
+from ringtrue.inference.judge import ENOUGH_SPEECH_S
 from ringtrue.inference.source import in_words, neighbours_in_words
 from ringtrue.inference.verdict import Verdict
 
@@ -17,6 +18,7 @@ MOST_IN_DETAIL = 200  # recordings with a picture of their own; a table lists al
 _WIDTH, _WAVE, _BARS = 720.0, 84.0, 34.0
 _FULL_LLR = 6.0  # an LLR beyond this is drawn at full strength
 _WORDS = {"bona fide": "bona fide", "spoof": "spoof", "inconclusive": "no decision"}
+_CALLED = {"bona fide": "human (bona fide)", "spoof": "machine-made (spoof)"}
 _CLASSES = {"bona fide": "real", "spoof": "made", "inconclusive": "open"}
 _MEASUREMENTS = {
     "speech_s": ("speech", "s", 1),
@@ -91,17 +93,20 @@ def plain_words(verdict: Verdict) -> str:
         f"{other}, as far as the model's development data can tell."
     )
     if verdict.decision == "inconclusive":
-        return f"{strength} That is not enough, or not fit, for a decision at the promised error rate."
+        short = verdict.evidence["speech_s"] < ENOUGH_SPEECH_S
+        why = "There is too little speech" if short else "Evidence as weak as this is wrong too often"
+        return f"{strength} {why} for a decision."
     if verdict.regions and verdict.decision == "spoof":
         where = ", ".join(f"{region.start_s:.1f} to {region.end_s:.1f} s" for region in verdict.regions[:5])
         lower = verdict.operating_point.get("band", {}).get("lower", -math.inf)
         if verdict.llr >= lower:
             return (
                 f"As a whole: {strength[0].lower()}{strength[1:]} But what is heard at {where} stands out as "
-                "machine-made, more than chance finds in a recording of this length. It is called spoof, in part."
+                "machine-made, more than chance finds in a recording of this length. "
+                "It is called machine-made (spoof), in part."
             )
-        return f"{strength} It is called spoof. The evidence for a machine is strongest at {where}."
-    return f"{strength} It is called {_WORDS[verdict.decision]}."
+        return f"{strength} It is called machine-made (spoof). The evidence for a machine is strongest at {where}."
+    return f"{strength} It is called {_CALLED[verdict.decision]}."
 
 
 def _row(place: int, outcome: Outcome) -> str:
@@ -111,9 +116,10 @@ def _row(place: int, outcome: Outcome) -> str:
     name = escape(outcome.name)
     link = f'<a href="#r{place}">{name}</a>' if place < MOST_IN_DETAIL else name
     llr = "" if verdict.llr is None else f"{verdict.llr:+.2f}"
+    length = _clock(round(verdict.audio["duration_s"], 1))
     return (
         f'<tr><td>{link}</td><td><span class="tag {_CLASSES[verdict.decision]}">{_WORDS[verdict.decision]}</span>'
-        f'</td><td class="number">{llr}</td><td class="number">{verdict.audio["duration_s"]:.1f}</td></tr>'
+        f'</td><td class="number">{llr}</td><td class="number">{length}</td></tr>'
     )
 
 
@@ -166,6 +172,8 @@ def _picture(verdict: Verdict) -> str:
     parts.append(f'<path class="axis" d="M0 {base}H{_WIDTH}"/>')
     for piece in _joined(verdict):
         start_s, end_s, llr = piece
+        if abs(llr) < 0.005:  # shown as 0.00: for neither side
+            continue
         height = max(1.0, min(1.0, abs(llr) / _FULL_LLR) * (_BARS / 2 - 2))
         x, width = _WIDTH * start_s / duration_s, max(0.5, _WIDTH * (end_s - start_s) / duration_s - 0.6)
         shade, y = ("real", base - height) if llr > 0 else ("made", base)
@@ -216,9 +224,16 @@ def _operating_point(verdict: Verdict) -> str:
     band = verdict.operating_point.get("band")
     if not band:
         return "nothing: not calibrated"
+    point = verdict.operating_point
+    wrong = ""
+    if point.get("bonafide_rejection_rate") is not None:
+        wrong = (
+            f"; {point['bonafide_rejection_rate']:.1%} of human recordings were called spoof, "
+            f"{point['spoof_acceptance_rate']:.1%} of machine-made ones bona fide"
+        )
     return (
-        f"LLR below {band['lower']:.2f} spoof, from {band['upper']:.2f} bona fide; "
-        f"measured on {verdict.operating_point.get('measured_on', 'unknown')}"
+        f"LLR below {band['lower']:.2f} spoof, from {band['upper']:.2f} bona fide, in between no decision{wrong}; "
+        f"measured on {point.get('measured_on', 'unknown')}"
     )
 
 

@@ -16,16 +16,22 @@ FORMAT = 1  # of that card
 LABELS = ["spoof", "bonafide"]  # a detector's classes, in the order of its logits
 
 
-def import_onnxruntime() -> ModuleType:
-    """Import ONNX Runtime with its telemetry off.
+def forbid_telemetry() -> None:
+    """Turn the telemetry of ONNX Runtime off, here and in processes that are started from now on.
 
     Left alone, it makes a device id and a store of events in the user's cache when it is imported. A tool that
     people use on evidence must not.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+
+def import_onnxruntime() -> ModuleType:
+    """Import ONNX Runtime with its telemetry off.
 
     Returns:
         The module.
     """
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    forbid_telemetry()
     import onnxruntime
 
     return onnxruntime

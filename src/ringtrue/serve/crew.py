@@ -16,6 +16,7 @@ from typing import Any
 
 from ringtrue.errors import CheckpointError, RingtrueError
 from ringtrue.inference.batch import Setup
+from ringtrue.inference.session import forbid_telemetry
 from ringtrue.serve.worker import Bounds, work
 
 _log = logging.getLogger(__name__)
@@ -42,6 +43,7 @@ class Worker:
 
     def __init__(self, setup: Setup, bounds: Bounds):
         # A fresh interpreter, forked: it has loaded the libraries and nothing else, so a replacement is there at once.
+        forbid_telemetry()  # before it loads them
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["ringtrue.serve.worker", "onnxruntime", "av", "soundfile", "soxr"])
         self._pipe, theirs = context.Pipe()
@@ -98,7 +100,9 @@ class Worker:
             message = self._pipe.recv_bytes()
         except (EOFError, OSError) as error:
             self._process.join(5.0)
-            raise WorkerLost(f"the worker died ({self._process.exitcode})") from error
+            raise WorkerLost(
+                f"the process that judged it ended early (exit code {self._process.exitcode}); others are not affected"
+            ) from error
         return message[:1], message[1:]
 
 

@@ -2,7 +2,7 @@
 
 import { decode } from "./sound.js";
 
-const LONGEST_S = 30 * 60; // decoded, it lies in memory as a whole
+export const LONGEST_S = 30 * 60; // decoded, it lies in memory as a whole
 let worker = null, count = 0;
 const asked = new Map();
 

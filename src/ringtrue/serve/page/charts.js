@@ -1,11 +1,27 @@
 // A verdict's numbers -> pictures: the scale, the sound with its evidence over time, pitch and pauses.
 
-import { svg } from "./elements.js";
-import { clock, signed } from "./words.js";
+import { html, svg } from "./elements.js";
+import { clock, isEven, signed } from "./words.js";
 
 const wide = () => Math.max(280, Math.min(720, innerWidth - 76)); // as it will be seen, so that text keeps its size
 const FULL_LLR = 6; // drawn at full strength from here on
 const MOST_PIECES = 240;
+
+/** Draw a picture, and again whenever the window has another width: scaled, its text would be too small to read. */
+export function fitted(draw) {
+  let picture = draw(), width = wide(), due;
+  addEventListener("resize", () => {
+    clearTimeout(due);
+    due = setTimeout(() => {
+      if (wide() === width || !picture.isConnected) return;
+      width = wide();
+      const again = draw();
+      picture.replaceWith(again);
+      picture = again;
+    }, 100);
+  });
+  return picture;
+}
 
 /** Draw where an LLR lies between "a machine" and "a person", with the limits of the operating point. */
 export function scale(llr, band, label = "evidence") {
@@ -15,7 +31,7 @@ export function scale(llr, band, label = "evidence") {
   const lower = band ? x(band.lower) : width / 2, upper = band ? x(band.upper) : width / 2;
   const words = `${label}: log-likelihood ratio ${signed(llr)}, on a scale from a machine at −6 to a person at +6` +
     (band ? `; called machine-made below ${signed(band.lower)}, human from ${signed(band.upper)} on` : "");
-  return svg("svg", { viewBox: `0 0 ${width} 78`, role: "img", "aria-label": words, class: "scale" },
+  return svg("svg", { viewBox: `0 0 ${width} 64`, role: "img", "aria-label": words, class: "scale" },
     svg("rect", { class: "made", x: 0, y: 30, width: lower, height: 12, opacity: 0.75 }),
     svg("rect", { class: "band", x: lower, y: 30, width: upper - lower, height: 12 }),
     svg("rect", { class: "real", x: upper, y: 30, width: width - upper, height: 12, opacity: 0.75 }),
@@ -23,7 +39,7 @@ export function scale(llr, band, label = "evidence") {
     svg("path", { class: "needle", d: `M${at} 44l-7 -20h14z` }),
     svg("text", { x: Math.max(26, Math.min(width - 26, at)), y: 18, "text-anchor": "middle", class: "strong" }, signed(llr)),
     svg("text", { x: 0, y: 60 }, "fits a machine"),
-    svg("text", { x: width / 2, y: 74, "text-anchor": "middle" }, "equally likely"),
+    svg("text", { x: width / 2, y: 60, "text-anchor": "middle" }, "equally likely"),
     svg("text", { x: width, y: 60, "text-anchor": "end" }, "fits a person"));
 }
 
@@ -45,12 +61,12 @@ export function timeline(verdict, audio) {
       return svg("rect", { class: "wave", x: index * step, y: 44 - half, width: Math.max(0.5, step * 0.7), height: 2 * half });
     }),
     svg("path", { class: "axis", d: `M0 107H${width}` }),
-    joined(verdict.segments).map(({ start_s, end_s, llr }) => {
+    joined(verdict.segments).filter(({ llr }) => !isEven(llr)).map(({ start_s, end_s, llr }) => {
       const height = Math.max(1.5, Math.min(1, Math.abs(llr) / FULL_LLR) * 16);
       return svg("rect", { class: llr > 0 ? "real" : "made", x: x(start_s), y: llr > 0 ? 107 - height : 107, width: Math.max(0.7, x(end_s - start_s) - 0.8), height },
         svg("title", {}, `${start_s.toFixed(1)} to ${end_s.toFixed(1)} s: LLR ${signed(llr)}`));
     }),
-    ticks(duration).map((second) => svg("text", { x: x(second), y: 139, "text-anchor": second === 0 ? "start" : x(second) > width - 24 ? "end" : "middle" }, clock(second))),
+    clockAxis(x, duration, width, 139),
     head);
   const seek = (seconds) => { audio.currentTime = Math.max(0, Math.min(duration - 0.01, seconds)); };
   picture.addEventListener("click", (event) => {
@@ -66,17 +82,19 @@ export function timeline(verdict, audio) {
     else return;
     event.preventDefault();
   });
-  audio.addEventListener("timeupdate", () => {
+  const follow = () => {
     head.setAttribute("transform", `translate(${x(audio.currentTime)} 0)`);
     picture.setAttribute("aria-valuenow", audio.currentTime.toFixed(1));
     picture.setAttribute("aria-valuetext", described(verdict, audio.currentTime));
-  });
+  };
+  audio.addEventListener("timeupdate", follow);
+  follow();
   return picture;
 }
 
 function described(verdict, seconds) {
   const here = verdict.segments.find((one) => one.start_s <= seconds && seconds < one.end_s);
-  const evidence = here?.llr == null ? "" : `, evidence here ${signed(here.llr)}, for ${here.llr > 0 ? "a person" : "a machine"}`;
+  const evidence = here?.llr == null ? "" : `, evidence here ${signed(here.llr)}, for ${isEven(here.llr) ? "neither" : here.llr > 0 ? "a person" : "a machine"}`;
   return `${seconds.toFixed(1)} seconds${evidence}`;
 }
 
@@ -89,34 +107,41 @@ function joined(segments) {
   });
 }
 
-function ticks(duration) {
-  const step = [0.5, 1, 2, 5, 10, 30, 60, 300, 600, 1800, 3600].find((one) => duration / one <= 9) ?? 7200;
-  return Array.from({ length: Math.floor(duration / step) + 1 }, (_, index) => index * step);
+function clockAxis(x, duration, width, y) {
+  const step = [0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600].find((one) => duration / one <= width / 64) ?? 7200;
+  const seconds = Array.from({ length: Math.floor(duration / step) + 1 }, (_, index) => index * step);
+  return seconds.map((second) => svg("text", { x: x(second), y, "text-anchor": second === 0 ? "start" : x(second) > width - 24 ? "end" : "middle" }, clock(second)));
 }
 
 /** Draw pitch over time on a logarithmic axis, with pauses shaded. */
 export function pitch(prosody, duration) {
   const width = wide();
-  const x = (seconds) => 40 + ((width - 40) * seconds) / Math.max(duration, 1e-6);
-  const y = (hz) => 116 - (Math.log2(hz / 60) / Math.log2(400 / 60)) * 108;
+  const left = 52, x = (seconds) => left + ((width - left) * seconds) / Math.max(duration, 1e-6);
+  const y = (hz) => 124 - (Math.log2(hz / 60) / Math.log2(400 / 60)) * 108;
   const voiced = prosody.pitch_hz.filter((hz) => hz !== null);
   const middle = voiced.toSorted((a, b) => a - b)[Math.floor(voiced.length / 2)];
   const words = voiced.length
     ? `Pitch over time: median ${middle.toFixed(0)} Hz, from ${Math.min(...voiced).toFixed(0)} to ${Math.max(...voiced).toFixed(0)} Hz; ${prosody.pauses.length} pauses`
     : "No voice with a pitch was found";
-  return svg("svg", { viewBox: `0 0 ${width} 126`, role: "img", "aria-label": words },
-    prosody.pauses.map(([start, end]) => svg("rect", { class: "pause", x: x(start), y: 4, width: Math.max(1, x(end) - x(start)), height: 114 },
+  const seen = prosody.pauses.filter(([start, end]) => x(end) - x(start) >= 2); // narrower, they are stripes over everything
+  return svg("svg", { viewBox: `0 0 ${width} 144`, role: "img", "aria-label": words },
+    seen.map(([start, end]) => svg("rect", { class: "pause", x: x(start), y: 12, width: x(end) - x(start), height: 112 },
       svg("title", {}, `pause of ${(end - start).toFixed(1)} s`))),
     [60, 100, 200, 400].map((hz) => [
-      svg("path", { class: "axis", d: `M40 ${y(hz)}H${width}` }),
-      svg("text", { x: 32, y: y(hz) + 4, "text-anchor": "end" }, String(hz)),
+      svg("path", { class: "axis", d: `M${left} ${y(hz)}H${width}` }),
+      svg("text", { x: left - 8, y: y(hz) + 4, "text-anchor": "end" }, `${hz} Hz`),
     ]).flat(),
-    prosody.pitch_hz.map((hz, index) => hz === null ? null : svg("circle", { class: "pitch", cx: x((index + 0.5) * prosody.step_s), cy: y(hz), r: 1.6 })));
+    prosody.pitch_hz.map((hz, index) => hz === null ? null : svg("circle", { class: "pitch", cx: x((index + 0.5) * prosody.step_s), cy: y(hz), r: 1.6 })),
+    clockAxis(x, duration, width, 140));
 }
 
-/** Draw where a value stands among real speech. */
+/** Draw where a value stands among real speech, with the share that lies below it. */
 export function place(percentile) {
-  return svg("svg", { viewBox: "0 0 100 12", class: "among", role: "img", "aria-label": `above ${percentile} % of real speech` },
-    svg("path", { class: "track", d: "M4 6H96" }),
-    svg("circle", { class: "place", cx: 4 + 0.92 * percentile, cy: 6, r: 5 }));
+  const rounded = Math.round(percentile);
+  return [
+    svg("svg", { viewBox: "0 0 100 12", class: "among", "aria-hidden": "true" },
+      svg("path", { class: "track", d: "M4 6H96" }),
+      svg("circle", { class: "place", cx: 4 + 0.92 * percentile, cy: 6, r: 5 })),
+    html("span", { class: "rank" }, `above ${rounded}\u00a0%`),
+  ];
 }

@@ -9,12 +9,20 @@ export function saveJson(value, name) {
 export function saveReport(card, verdict) {
   const style = [...document.styleSheets[0].cssRules].map((rule) => rule.cssText).join("\n"); // nothing is asked of the network
   const copy = card.cloneNode(true);
-  for (const live of copy.querySelectorAll("audio, .actions, .regions button")) {
-    live.replaceWith(live.matches(".regions button") ? `${live.textContent}; ` : "");
+  const regions = [...copy.querySelectorAll(".regions button")];
+  regions.forEach((button, at) => button.replaceWith(button.textContent + (at < regions.length - 1 ? "; " : "")));
+  for (const live of copy.querySelectorAll("audio, .actions, .head, .page-only")) live.remove();
+  for (const picture of copy.querySelectorAll(".timeline")) {
+    for (const name of [...picture.getAttributeNames()].filter((one) => one.startsWith("aria-value") || one === "tabindex")) picture.removeAttribute(name);
+    picture.setAttribute("role", "img");
+    picture.setAttribute("aria-label", "Outline of the sound and, below it, the evidence over time");
   }
   for (const fold of copy.querySelectorAll("details")) fold.open = true;
   const main = document.createElement("main");
-  main.append(copy, document.querySelector(".trust").cloneNode(true));
+  const trust = document.querySelector(".trust").cloneNode(true), heading = document.createElement("h1");
+  trust.querySelector("#privacy").remove();
+  heading.textContent = "ringtrue: report on a recording";
+  main.append(heading, copy, trust);
   const title = document.createElement("title");
   title.textContent = `ringtrue: ${verdict.name}`;
   const head = `<meta charset="utf-8"><meta name="viewport" content="width=device-width">${title.outerHTML}<style>${style}</style>`;

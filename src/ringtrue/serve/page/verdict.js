@@ -4,7 +4,11 @@ import { interpolate, percentiles } from "./evidence.js";
 import { RATE_HZ } from "./sound.js";
 import { mean, spanOf, timeline } from "./windows.js";
 
-const ENOUGH_SPEECH_S = 1;
+export const ENOUGH_SPEECH_S = 1;
+const EXPERIENCE = {
+  bandwidth_hz: (hz) => `a bandwidth of ${hz.toFixed(0)} Hz`, level_db: (db) => `a level of ${db.toFixed(1)} dB`,
+  snr_db: (db) => `speech ${db.toFixed(1)} dB over the background`,
+};
 const HARSH = ["mulaw", "alaw", "gsm"];
 
 /** Give the function from raw scores to log-likelihood ratios; null where the model never was calibrated. */
@@ -12,6 +16,13 @@ function calibration({ kind = "affine", map }) {
   if (map && kind === "affine") return (score) => map.slope * score + map.offset;
   if (map && kind === "monotone") return (score) => interpolate(score, map.scores, map.llrs);
   return null;
+}
+
+/** Give the raw score that favours neither side: that of a window in which nothing is heard. */
+export function evenScore({ kind = "affine", map }) {
+  if (map && kind === "affine") return -map.offset / map.slope;
+  if (map && kind === "monotone") return interpolate(0, map.llrs, map.scores);
+  return 0;
 }
 
 /** Judge a recording; `heard` holds its name, starts, scores, length, what was measured, audio and warnings. */
@@ -54,15 +65,14 @@ function decide(llr, band, measured, regions) {
 }
 
 function doubts(codec, measured, places, reference) {
-  const found = [];
-  if (measured.bandwidth_hz < 3_800) found.push(`narrow band: nothing above ${(measured.bandwidth_hz / 1000).toFixed(1)} kHz`);
+  const found = [], silent = measured.speech_s === 0; // then there is no channel to speak of
+  if (measured.bandwidth_hz < 3_800 && !silent) found.push(`narrow band: nothing above ${(measured.bandwidth_hz / 1000).toFixed(1)} kHz`);
   if (measured.full_scale_share > 0.001) found.push(`probably clipped: ${(100 * measured.full_scale_share).toFixed(1)}% of the samples at full scale`);
   if (HARSH.includes(codec)) found.push(`telephone codec ${codec}: it removes traces that the model listens for`);
-  for (const name of ["bandwidth_hz", "level_db", "snr_db"]) {
+  for (const [name, words] of Object.entries(EXPERIENCE)) {
     const place = places[name];
-    if (place === undefined || (place > 0.5 && place < 99.5)) continue;
-    const value = Number(measured[name].toPrecision(4));
-    found.push(`outside what the model was trained on: ${name} ${value} lies ${place <= 0.5 ? "below" : "above"} 99.5% of ${reference.measured_on}`);
+    if (silent || place === undefined || (place > 0.5 && place < 99.5)) continue;
+    found.push(`outside what the model was trained on: ${words(measured[name])} is ${place <= 0.5 ? "below" : "above"} that of 99.5% of ${reference.measured_on}`);
   }
   return found;
 }

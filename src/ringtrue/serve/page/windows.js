@@ -19,6 +19,15 @@ export function windowAt(samples, start) {
   return Float32Array.from({ length: WINDOW }, (_, at) => samples[at % samples.length]);
 }
 
+/** Tell whether at least 0.3 s of a window sounds, within 40 dB of its loudest 20 ms. */
+export function isHeard(window) {
+  const frame = RATE_HZ / 50;
+  const power = Array.from({ length: Math.floor(window.length / frame) }, (_, at) =>
+    window.subarray(at * frame, (at + 1) * frame).reduce((sum, value) => sum + value * value, 0));
+  const least = 1e-4 * Math.max(...power);
+  return power.filter((one) => one > least).length >= 15;
+}
+
 /** Give the seconds that a window covers. */
 export const spanOf = (start, length) => [start / RATE_HZ, Math.min(start + WINDOW, length) / RATE_HZ];
 
