@@ -101,7 +101,8 @@ def find_tables(address: str) -> tuple[str, ...]:
         address: A table, a folder with tables (``.parquet``, ``.csv``, ``.tsv``) at any depth, or one of recordings.
 
     Returns:
-        The tables in order of name, or the folder itself if it holds none.
+        The tables in order of name, or the folder itself as soon as a recording is met in it, whose tables then are not
+        read: a folder of a billion is not listed twice.
 
     Raises:
         CorpusError: Nothing is there, or it may not be read.
