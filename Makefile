@@ -47,10 +47,16 @@ sbom: $(VENV)/.ready $(TOOLS)/.ready
 	  --output-reproducible --no-validate --output-file build/sbom.cdx.json
 	@echo "build/sbom.cdx.json: CycloneDX"
 
-# Asks the registry's advisory service, so it needs a network.
+# Asks the registry's advisory service, so it needs a network; a registry without one has nothing to say of any package,
+# which pip-audit takes for good news and we do not.
 audit: $(VENV)/.ready $(TOOLS)/.ready
 	@$(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu//' > $(TOOLS)/installed.txt
-	@$(TOOLS)/bin/pip-audit --no-deps --disable-pip -r $(TOOLS)/installed.txt
+	@$(TOOLS)/bin/pip-audit --no-deps --disable-pip -r $(TOOLS)/installed.txt > $(TOOLS)/audit.txt 2>&1; code=$$?; \
+	  unheard=$$(grep -c 'could not be audited' $(TOOLS)/audit.txt); \
+	  if [ $$unheard -gt 0 ]; then \
+	    echo "NOT AUDITED: for $$unheard of $$(grep -c == $(TOOLS)/installed.txt) packages the registry that this" \
+	      "machine is set up for has no advisories ($(TOOLS)/audit.txt); run again where it has" >&2; exit 2; \
+	  fi; cat $(TOOLS)/audit.txt; exit $$code
 
 # Tools that look at the installation from outside: their own dependencies stay out of it.
 $(TOOLS)/.ready: scripts/make_venv.sh scripts/tools.txt

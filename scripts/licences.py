@@ -1,9 +1,10 @@
 """What is installed -> docs/licences.md: every package that ringtrue's extras bring, its licence, and whether it fits.
 
-Ends with 1 where a licence is not known, does not fit Apache-2.0, or the list is not what the document says.
+Ends with 1 where a licence is not known, does not fit Apache-2.0, is not in the document, or stands there for another
+version than constraints.txt pins.
 
     python scripts/licences.py            # check
-    python scripts/licences.py --write    # write the document
+    python scripts/licences.py --write    # write the document; needs all of ringtrue[all,dev]
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "licences.md"
+CONSTRAINTS = Path(__file__).parents[1] / "constraints.txt"
 EXTRAS = {"run": {"all"}, "develop": {"dev"}}
 
 # A program under Apache-2.0 may use these. Weak copyleft (LGPL, MPL) asks for nothing from who only imports a package.
@@ -25,6 +27,7 @@ FITS = {
 }  # fmt: skip
 SPELT = {  # how packages without a licence expression say it
     "3-Clause BSD License": "BSD-3-Clause",
+    "Apache 2.0": "Apache-2.0",
     "Apache 2.0 License": "Apache-2.0",
     "Apache Software License": "Apache-2.0",
     "BSD License": "BSD-3-Clause",
@@ -37,13 +40,18 @@ SPELT = {  # how packages without a licence expression say it
 READ = {"axe-playwright-python": "MIT", "pyworld-prebuilt": "MIT"}
 
 
+def plain(name: str) -> str:
+    """Spell a package's name in the one way that all spellings come to."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
 def dependencies(name: str, extras: set[str]) -> set[str]:
     """Follow what a distribution requires on this machine; names of what is not installed too."""
     found: dict[str, set[str]] = {}
     todo = [(name, extras | {""})]
     while todo:
         one, asked = todo.pop()
-        one = re.sub(r"[-_.]+", "-", one).lower()
+        one = plain(one)
         new = asked - found.get(one, set())
         if not new:
             continue
@@ -78,13 +86,12 @@ def fits(expression: str) -> bool:
     return all(any(one.strip() in FITS for one in part.split(" OR ")) for part in parts)
 
 
-def installed(name: str) -> bool:
-    """Say whether a package is here."""
+def version(name: str) -> str:
+    """Give the version of a package that is here; empty if it is not."""
     try:
-        metadata.version(name)
+        return metadata.version(name).partition("+")[0]
     except metadata.PackageNotFoundError:
-        return False
-    return True
+        return ""
 
 
 def listing(names: dict[str, set[str]]) -> str:
@@ -92,31 +99,44 @@ def listing(names: dict[str, set[str]]) -> str:
     rows = []
     for name in sorted(set().union(*names.values())):
         use = "run" if name in names["run"] else "develop"
-        rows.append(f"| {name} | {licence(name)} | {use} |")
+        rows.append(f"| {name} | {version(name)} | {licence(name)} | {use} |")
     return "\n".join(rows) + "\n"
+
+
+def gaps(rows: str, here: set[str]) -> list[str]:
+    """Say what the document's table lacks of what is here, and of what is pinned."""
+    known = {cells[1].strip(): cells[2].strip() for cells in (line.split("|") for line in rows.splitlines())}
+    pins = dict(line.split("==") for line in CONSTRAINTS.read_text(encoding="utf-8").split())
+    pins = {plain(name): pinned for name, pinned in pins.items()}
+    lines = [f"{name}: not in {DOCUMENT.name}" for name in sorted(here - set(known) - set(pins))]
+    lines += [
+        f"{name}: {CONSTRAINTS.name} pins {pinned}, and {DOCUMENT.name} has {known.get(name, 'none')}"
+        for name, pinned in sorted(pins.items())
+        if known.get(name) != pinned
+    ]
+    return [f"{line}; install ringtrue[all,dev] and run with --write" for line in lines]
 
 
 def main() -> int:
     """Check, or write the document."""
-    names = {
-        use: {name for name in dependencies("ringtrue", extras) if installed(name)}
-        for use, extras in EXTRAS.items()
-    }
-    faults = []
-    for name in sorted(set().union(*names.values())):
+    wanted = {use: dependencies("ringtrue", extras) for use, extras in EXTRAS.items()}
+    names = {use: {name for name in those if version(name)} for use, those in wanted.items()}
+    here, faults = set().union(*names.values()), []
+    for name in sorted(here):
         if not licence(name):
             faults.append(f"{name}: its licence is not known; read it, and add it to READ in {__file__}")
         elif not fits(licence(name)):
             faults.append(f"{name}: {licence(name)} does not fit Apache-2.0, or is not in FITS yet")
-    before, mark, old = DOCUMENT.read_text(encoding="utf-8").partition("| --- | --- | --- |\n")
-    if "--write" in sys.argv:
-        DOCUMENT.write_text(before + mark + listing(names), encoding="utf-8")
+    before, mark, old = DOCUMENT.read_text(encoding="utf-8").partition("| --- | --- | --- | --- |\n")
+    absent = sorted(set().union(*wanted.values()) - here)
+    if "--write" not in sys.argv:
+        faults += gaps(old, here)
+    elif absent:
+        faults.append(
+            f"not installed, and so not known: {', '.join(absent)}; pip install 'ringtrue[all,dev]'"
+        )
     else:
-        known = {line.split("|")[1].strip() for line in old.splitlines()}
-        faults += [
-            f"{name}: not in {DOCUMENT.name}; run with --write"
-            for name in sorted(set().union(*names.values()) - known)
-        ]
+        DOCUMENT.write_text(before + mark + listing(names), encoding="utf-8")
     for fault in faults:
         print(fault, file=sys.stderr)  # noqa: T201
     return bool(faults)

@@ -1,5 +1,7 @@
 """Every dependency has a licence that fits, and stands in docs/licences.md."""
 
+import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -37,3 +39,14 @@ def test_one_that_does_not_fit_or_is_not_known_is_a_failure(metadata, said, tmp_
     done = check(tmp_path)
     assert done.returncode == 1
     assert said in done.stderr
+
+
+def test_one_that_is_not_listed_or_pinned_to_another_version_is_told():
+    script = runpy.run_path(str(SCRIPT))
+    rows = script["DOCUMENT"].read_text(encoding="utf-8").partition("| --- |\n")[2]
+    assert script["gaps"](rows, {"soxr"}) == []
+    older = re.sub(r"\| soxr \| \S+", "| soxr | 0.1", rows)
+    lines = script["gaps"](older, {"soxr", "newcomer"})
+    assert lines[0].startswith("newcomer: not in licences.md; install ringtrue[all,dev]")
+    assert re.match(r"soxr: constraints.txt pins [\d.]+, and licences.md has 0\.1; ", lines[1])
+    assert len(lines) == 2

@@ -77,6 +77,15 @@ def _new_part(path: Path) -> tuple[int, Path]:
         os.close(handle)  # somebody swept between the two lines above
 
 
+def is_half_written(path: Path) -> bool:
+    """Say whether a file is one that `atomic_path` gave out: its writer is at work, or was killed.
+
+    Args:
+        path: A file.
+    """
+    return path.name.startswith(_PART)
+
+
 def sweep(folder: Path, *, below: bool = False) -> None:
     """Delete half-written files whose writers were killed; those of living writers, known by their locks, stay.
 

@@ -1,8 +1,11 @@
+import io
+
 import pytest
 
 from ringtrue.data.corpora import store
 from ringtrue.data.trials import Trial
 from ringtrue.engine.listing import Listing, Part, find_tables
+from ringtrue.engine.work import Scoring
 from ringtrue.errors import AudioError, CorpusError
 
 pytest.importorskip("pyarrow", reason="object stores are read by pyarrow: pip install 'ringtrue[cluster]'")
@@ -68,8 +71,6 @@ def test_a_folder_in_a_store_is_its_tables_or_its_recordings(tmp_path):
 
 def test_parquet_in_a_store_lists_and_gives_its_sound(encode, speechlike):
     pytest.importorskip("fsspec")
-    import io
-
     import pyarrow
     import pyarrow.parquet
 
@@ -97,6 +98,98 @@ def test_recordings_in_a_store_are_fetched_or_said_to_be_missing(encode, speechl
     assert len(load_samples(Trial("a", "memory://sound/a.flac", ""))) == 8_000
     with pytest.raises(AudioError, match="memory://sound/b.flac cannot be read"):
         load_samples(Trial("b", "memory://sound/b.flac", ""))
+
+
+class Gushing:
+    """A store whose objects go on for ever, or as long as they like, whatever they claim of their size."""
+
+    def __init__(self, size, line=b"\0", content=None):
+        self.size, self._line, self._content, self.given = size, line, content, 0
+
+    def read(self, count=-1):
+        assert 0 <= count <= 4 << 20, "all of it, at once"
+        place = self.given if self._content else self.given % len(self._line)
+        piece = (self._content or self._line * (count // len(self._line) + 2))[place : place + count]
+        self.given += len(piece)
+        return piece
+
+
+@pytest.fixture
+def gushing(monkeypatch):
+    """`gushing(size, …)` is the store from now on; it can be asked how much it gave."""
+    fsspec, arrow = pytest.importorskip("fsspec"), pytest.importorskip("pyarrow.fs")
+
+    class System(fsspec.AbstractFileSystem):
+        cachable = False
+
+        def __init__(self, file):
+            super().__init__()
+            self.file = file
+
+        def info(self, path, **_):
+            return {"name": path, "size": self.file.size, "type": "file"}
+
+        def _open(self, path, mode="rb", **_):
+            return io.BufferedReader(Raw(self.file))
+
+    class Raw(io.RawIOBase):
+        def __init__(self, file):
+            self.file = file
+
+        def readable(self):
+            return True
+
+        def readinto(self, room):
+            piece = self.file.read(len(room))
+            room[: len(piece)] = piece
+            return len(piece)
+
+    def gushing(*arguments, **more):
+        file = Gushing(*arguments, **more)
+        system = arrow.PyFileSystem(arrow.FSSpecHandler(System(file)))
+        monkeypatch.setattr(store, "_resolve", lambda address: (system, address))
+        return file
+
+    return gushing
+
+
+@pytest.mark.parametrize("claimed", [None, 0, 100, 1 << 60])
+def test_a_recording_without_end_is_a_row_with_an_error(claimed, gushing, tiny_onnx, monkeypatch):
+    """It is read in pieces up to the limit, whatever it claims."""
+    monkeypatch.setattr(store, "MAX_HELD_BYTES", 8 << 20)
+    file = gushing(claimed)
+    row = Scoring.by(tiny_onnx).load()(Trial("a", "s3://bucket/a.wav", ""))
+    assert row == {
+        "error": "s3://bucket/a.wav is larger than 8 MiB, the most that is fetched of a recording; split it, or "
+        "download it and give its path"
+    }
+    assert 8 << 20 < file.given < 16 << 20
+
+
+def test_a_recording_that_claims_to_be_without_end_is_read(gushing, encode, speechlike):
+    sound = encode("flac", speechlike(0.5))
+    gushing(1 << 60, content=sound)
+    assert store.read_bytes("s3://bucket/a.flac") == sound
+
+
+def test_what_a_store_raises_of_its_own_is_an_error_of_the_recording(gushing):
+    class Throttled(Exception):
+        pass
+
+    def read(count):
+        raise Throttled("slow down")
+
+    gushing(100).read = read
+    with pytest.raises(AudioError, match="s3://bucket/a.flac cannot be read: slow down"):
+        store.read_bytes("s3://bucket/a.flac")
+
+
+@pytest.mark.parametrize("line", [b"x", b'"x\n",'])
+def test_a_table_with_a_row_without_end_is_refused(line, gushing):
+    file = gushing(1 << 60, line=line)
+    with pytest.raises(CorpusError, match="a row has 1,048,576 characters or more"):
+        list(trials_of("s3://bucket/a.csv"))
+    assert file.given < 16 << 20
 
 
 def test_a_scheme_that_nothing_knows_is_one_line():

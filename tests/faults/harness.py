@@ -18,9 +18,9 @@ from jobs import JOBS, artefacts
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
-    ["torch", "torch.utils.tensorboard", "sklearn.cluster", "onnx", "ringtrue.training.train",
-     "ringtrue.experiment.report", "ringtrue.inference.runtime", "ringtrue.data.corpora.starter.builder",
-     "pyarrow.parquet"]
+    ["torch", "torch._dynamo", "torch.utils.tensorboard", "scipy.signal", "sklearn.cluster", "onnx",
+     "ringtrue.training.train", "ringtrue.training.vocoder", "ringtrue.experiment.report",
+     "ringtrue.inference.runtime", "ringtrue.data.corpora.starter.builder", "pyarrow.parquet"]
 )  # fmt: skip
 _ON_DISK = {
     "open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.chmod", "os.truncate", "os.utime", "shutil.rmtree",

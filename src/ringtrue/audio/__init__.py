@@ -8,10 +8,11 @@ from ringtrue.audio.decode import AudioInfo, Source, open_live
 from ringtrue.audio.find import AUDIO_SUFFIXES, find_recordings
 from ringtrue.audio.piece import Place, load_piece
 from ringtrue.audio.resample import MAX_RATE_HZ, MIN_RATE_HZ, SAMPLE_RATE_HZ, Resampler, to_float, to_mono
-from ringtrue.audio.wave import AudioStream, Wave, load, open_stream
+from ringtrue.audio.wave import MAX_HELD_BYTES, AudioStream, Wave, load, open_stream
 
 __all__ = [
     "AUDIO_SUFFIXES",
+    "MAX_HELD_BYTES",
     "MAX_RATE_HZ",
     "MIN_RATE_HZ",
     "SAMPLE_RATE_HZ",

@@ -17,6 +17,9 @@ from ringtrue.errors import AudioError
 MAX_DURATION_S = 48 * 3600.0
 """Longest recording that is read: a few kilobytes can claim, and even hold, years of silence."""
 
+MAX_HELD_BYTES = 256 << 20
+"""Most of a recording from elsewhere, an upload or an object in a store, that is fetched: it is held in memory."""
+
 _GATHER_FRAMES = 1 << 15  # native samples worked on at a time: 2 s at 16 kHz, 8 MiB at 64 channels
 
 

@@ -24,6 +24,7 @@ from ringtrue.errors import CorpusError
 
 _TABLES = {".csv": ",", ".tsv": "\t"}
 _BLOCK_BYTES = 1 << 20  # of a text table that are read at a time
+_LONGEST_ROW = 1 << 20  # characters: a row that never ends would be held whole
 _TEXTS = tuple(field.name for field in fields(Trial) if field.name != "duration_s")
 
 
@@ -100,7 +101,8 @@ def find_tables(address: str) -> tuple[str, ...]:
         address: A table, a folder with tables (``.parquet``, ``.csv``, ``.tsv``) at any depth, or one of recordings.
 
     Returns:
-        The tables in order of name, or the folder itself if it holds none.
+        The tables in order of name, or the folder itself as soon as a recording is met in it, whose tables then are not
+        read: a folder of a billion is not listed twice.
 
     Raises:
         CorpusError: Nothing is there, or it may not be read.
@@ -132,7 +134,7 @@ def _rows(address: str) -> Iterator[Trial]:
         with store.open_file(address) as file:
             text = io.TextIOWrapper(io.BufferedReader(file, _BLOCK_BYTES), encoding="utf-8-sig", newline="")
             try:
-                for number, row in enumerate(csv.DictReader(text, delimiter=_TABLES[suffix]), start=2):
+                for number, row in enumerate(_cells(text, _TABLES[suffix]), start=2):
                     yield _trial(row, "", folder, f"{address}, line {number}")
             except (UnicodeDecodeError, csv.Error) as error:
                 raise CorpusError(f"{address} cannot be read as a UTF-8 table: {error}") from error
@@ -140,6 +142,23 @@ def _rows(address: str) -> Iterator[Trial]:
         for below in store.walk(address):
             if PurePosixPath(below).suffix.lower() in AUDIO_SUFFIXES:
                 yield Trial(below.removeprefix(address).lstrip("/"), _here(below), "")
+
+
+def _cells(text: io.TextIOWrapper, delimiter: str) -> Iterator[dict[str, Any]]:
+    """Read a text table's rows, none of them longer than `_LONGEST_ROW`."""
+    taken = 0
+
+    def lines() -> Iterator[str]:
+        nonlocal taken
+        while line := text.readline(_LONGEST_ROW):
+            taken += len(line)
+            if taken >= _LONGEST_ROW:
+                raise csv.Error(f"a row has {_LONGEST_ROW:,} characters or more")
+            yield line
+
+    for row in csv.DictReader(lines(), delimiter=delimiter):
+        taken = 0
+        yield row
 
 
 def _trial(row: dict[str, Any], sound: str, folder: str, place: str) -> Trial:

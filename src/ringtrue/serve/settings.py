@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ringtrue.audio import MAX_HELD_BYTES
+
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
@@ -45,7 +47,7 @@ class ServeSettings:
     hosts: tuple[str, ...] = LOOPBACK
     keys: Mapping[str, str] = field(default_factory=dict)
     enroll: bool = False
-    max_upload_bytes: int = 256 << 20
+    max_upload_bytes: int = MAX_HELD_BYTES
     max_check_s: float = 15 * 60.0
     max_job_s: float = 4 * 3600.0
     max_live_s: float = 3600.0

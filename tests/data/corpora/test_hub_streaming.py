@@ -92,6 +92,14 @@ def test_half_an_answer_or_none_is_asked_for_again(seeds, told, monkeypatch, fau
     )  # before it the hub's library may have waits of its own
 
 
+def test_a_recording_larger_than_may_be_held_is_refused_at_once(seeds, told, monkeypatch):
+    trial = next(t for t in load_corpus(SOURCE, told) if t.corpus == "mlaad")
+    monkeypatch.setattr("ringtrue.data.corpora.remote.time.sleep", lambda seconds: pytest.fail("waited"))
+    monkeypatch.setattr("ringtrue.data.corpora.store.MAX_HELD_BYTES", 1_000)
+    with pytest.raises(AudioError, match=r"hf://datasets/mueller91/MLAAD@.*the most that is fetched"):
+        load_samples(trial)
+
+
 def test_what_the_hub_lost_is_one_fault(seeds, told):
     train = [t for t in load_corpus(SOURCE, told) if t.split == "train"]
     gone = next(t for t in train if t.corpus == "mlaad")

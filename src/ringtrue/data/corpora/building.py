@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ringtrue.data.corpora.manifest import read_manifest
 from ringtrue.errors import CorpusError
-from ringtrue.files import write_json
+from ringtrue.files import is_half_written, write_json
 
 
 def claim(root: Path, identity: Mapping[str, object]) -> None:
@@ -30,7 +30,9 @@ def claim(root: Path, identity: Mapping[str, object]) -> None:
             f"{root} holds a corpus that was built with other settings or by another version; wanted is "
             f"{identity}. Delete that folder or choose another"
         )
-    if root.is_dir() and any(root.iterdir()):
+    if root.is_dir() and not all(
+        map(is_half_written, root.iterdir())
+    ):  # a build was killed, or has just begun
         kind = str(identity["corpus"]).partition("-")[0]
         raise CorpusError(f"{root} is not empty and not a {kind} corpus: choose another folder")
     write_json(marker, dict(identity))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ringtrue.data.corpora.rows import Progress
-from ringtrue.errors import CorpusError, require
+from ringtrue.errors import AudioError, CorpusError, require
 from ringtrue.files import stable_int, write_text
 
 _WAITS_S = (5.0, 20.0, 60.0, 180.0, 300.0)  # the free tier counts requests over five minutes
@@ -159,6 +159,8 @@ def patiently(
     for wait_s in (*_WAITS_S, None):
         try:
             return ask()
+        except AudioError:
+            raise  # says itself what is wrong with the recording, and would be so again
         except Exception as error:  # the hub's and the network's exceptions share no root
             status = getattr(getattr(error, "response", None), "status_code", None)
             if wait_s is not None and (fault := _passing_fault(error, status)):

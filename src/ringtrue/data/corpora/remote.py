@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ringtrue.data.corpora import hub
+from ringtrue.data.corpora import hub, store
 from ringtrue.errors import AudioError, CorpusError, require
 
 _SCHEME = "hf://datasets/"
@@ -71,7 +71,7 @@ def read_bytes(audio: str, start: int = 0, stop: int | None = None) -> bytes:
         The bytes.
 
     Raises:
-        AudioError: The hub refuses or cannot be reached.
+        AudioError: The hub refuses or cannot be reached, or the file is too large; see `store.joined`.
     """
     client, tools = require("huggingface_hub", "hub"), require("huggingface_hub.utils", "hub")
     repository, revision, path = _parts(audio)
@@ -81,11 +81,12 @@ def read_bytes(audio: str, start: int = 0, stop: int | None = None) -> bytes:
 
     def get() -> bytes:
         url = client.hf_hub_url(repository, path, repo_type="dataset", revision=revision)
-        answer = client.get_session().get(
-            url, headers={**tools.build_hf_headers(), **wanted}, timeout=_PATIENCE_S
-        )
-        tools.hf_raise_for_status(answer)
-        return bytes(answer.content)
+        headers = {**tools.build_hf_headers(), **wanted}
+        with client.get_session().stream("GET", url, headers=headers, timeout=_PATIENCE_S) as answer:
+            if answer.is_error:
+                answer.read()  # it says why
+            tools.hf_raise_for_status(answer)
+            return store.joined(answer.iter_bytes(), audio)
 
     try:
         return bytes(patiently(audio, get))

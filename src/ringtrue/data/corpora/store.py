@@ -7,14 +7,17 @@ Addresses on the hub (``hf://``) are pinned and throttled: `ringtrue.data.corpor
 
 from __future__ import annotations
 
+import io
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any
 
-from ringtrue.errors import AudioError, CorpusError, require
+from ringtrue.audio import MAX_HELD_BYTES
+from ringtrue.errors import AudioError, CorpusError, MissingExtraError, require
 
 LOCAL = "file://"
+_PIECE_BYTES = 1 << 20  # asked for at a time: what an object claims of its size is never made room for
 
 
 def is_address(place: str) -> bool:
@@ -65,14 +68,40 @@ def read_bytes(address: str) -> bytes:
         Its bytes.
 
     Raises:
-        AudioError: It is not there, or may not be read.
+        AudioError: It is not there, may not be read, or is too large; see `joined`.
     """
     try:
         system, path = _resolve(address)
         with system.open_input_stream(path) as file:
-            return bytes(file.read())
-    except (OSError, CorpusError) as error:
+            return joined(iter(lambda: file.read(_PIECE_BYTES), b""), address)
+    except (AudioError, MissingExtraError):
+        raise
+    except Exception as error:  # what a store's own client raises is often no OSError
         raise AudioError(f"{address} cannot be read: {_reason(error)}") from error
+
+
+def joined(pieces: Iterable[bytes], address: str) -> bytes:
+    """Join a recording as it arrives: what its store says of its size is not asked for.
+
+    Args:
+        pieces: Its bytes in order.
+        address: Where it comes from.
+
+    Returns:
+        The recording.
+
+    Raises:
+        AudioError: It is larger than `MAX_HELD_BYTES`.
+    """
+    content = io.BytesIO()
+    for piece in pieces:
+        content.write(piece)
+        if content.tell() > MAX_HELD_BYTES:
+            raise AudioError(
+                f"{address} is larger than {MAX_HELD_BYTES >> 20} MiB, the most that is fetched of a recording; "
+                "split it, or download it and give its path"
+            )
+    return content.getvalue()
 
 
 def write_bytes(address: str, content: bytes) -> None:
