@@ -35,8 +35,11 @@ _DEEPEST = 8.0  # nepers of energy that a band may fall or rise from its mean
 _AROUND = 101  # frames at 100 Hz that a frame's own logits are computed from: a second
 _SHARE = 0.1  # of the whole clip among them: where nothing is said, a frame is judged as the clip is
 _NEVER = 1e3  # standard deviations
-_LEAST = 1e-8  # variance of a constant
+_LEAST = 1e-6  # variance of a constant
 _STILL = 1e-3  # nepers that a band changes by at least
+_NO_ENERGY = (
+    1e-7  # added where silence would divide or be a logarithm; exporters drop terms of 1e-8 and below
+)
 _NOTHING = 1e-6  # of the weight of a speech frame: so that silence alone has a weight as well
 
 
@@ -145,12 +148,12 @@ class EnvelopeDetector(nn.Module):
         """Frames of weights and of weighted quantities, whose sums over any stretch make statistics: `(B, S, L)`."""
         energies = self.features.energies(wave)[:, 0]
         power = energies.sum(dim=1, keepdim=True)
-        bels = torch.log10(power / (power.mean(dim=2, keepdim=True) + 1e-12) + 1e-9)
+        bels = torch.log10(power / (power.mean(dim=2, keepdim=True) + _NO_ENERGY) + _NO_ENERGY)
         weight = torch.sigmoid(_ACTIVE_SLOPE * (bels - _ACTIVE_BEL)) + _NOTHING
         weight = weight / weight.mean(dim=2, keepdim=True)
         mean = (weight * energies).mean(dim=2, keepdim=True)
-        log_energies = torch.log(energies / (mean + 1e-12) + _FLOOR)
-        alive = mean / (mean + _DEAD * mean.mean(dim=1, keepdim=True) + 1e-12)  # (B, F, 1)
+        log_energies = torch.log(energies / (mean + _NO_ENERGY) + _FLOOR)
+        alive = mean / (mean + _DEAD * mean.mean(dim=1, keepdim=True) + _NO_ENERGY)  # (B, F, 1)
         share = alive.mean(dim=1, keepdim=True) + 1e-6
         level = (alive * log_energies).mean(dim=1, keepdim=True) / share
         filled = level + alive * (log_energies - level)  # a band that a channel cut off moves with the others
