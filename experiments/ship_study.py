@@ -143,7 +143,9 @@ USUAL_RATE = 0.02  # of people called machines, as the band usually allows
 RATES = (0.01, 0.02, 0.03, 0.05)
 """Shares of people that a model may call machines, of which the largest is taken that keeps each source below
 `MOST_FALSE_ALARMS`."""
-MOST_FALSE_ALARMS = 0.1
+MOST_FALSE_ALARMS = (
+    0.05  # half of what is wanted of any source: the next one may be worse than the worst of these
+)
 LEAST_PEOPLE = 20  # clips that make a human source worth a figure
 COPIES = 2  # of each training clip
 
