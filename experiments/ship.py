@@ -25,6 +25,7 @@ from pathlib import Path
 import numpy as np
 from pages import FLOOR, page_eers, rows_of
 from ship_study import (
+    BAND_RATE,
     LEAST_PEOPLE,
     SECOND,
     Array,
@@ -102,13 +103,13 @@ def judge(manifest: Path, synthesisers: str, runs: Path | None, peers: Mapping[s
     chosen: dict[int, Recipe] = {}
     for fold in folds:
         chosen[fold] = recipe = study.choose(fold)
-        fitted, inner, rate = study.calibrate(recipe, fold)
+        fitted, inner = study.calibrate(recipe, fold)
         others, here = study.fold != fold, study.fold == fold
         model = study.fit(recipe, {fold})
         nested[here] = envelope.scores(model, study.heard.versions["as it is"][here])
         whole[here] = study.whole(model)[here]
         llrs[here] = fitted.apply(whole[here])
-        band = abstention_band(inner[others & study.human], inner[others & ~study.human], rate)
+        band = abstention_band(inner[others & study.human], inner[others & ~study.human], BAND_RATE)
         limits["lower"][here], limits["upper"][here] = band.lower, band.upper
         for shown in SHOWN_RATES:
             limits[str(shown)][here] = threshold_for_bonafide_rejection(inner[others & study.human], shown)
@@ -183,8 +184,8 @@ def fit_and_calibrate(study: Study) -> tuple[EnvelopeDetector, ModelCard]:
     """Choose, fit and calibrate on all folds."""
     recipe = study.choose()
     taught = [clip.trial for clip in study.clips if clip.is_licensed] + list(study.others.trials)
-    fitted, llrs, rate = study.calibrate(recipe)
-    point = operating_point(fitted, llrs[study.human], llrs[~study.human], rate)
+    fitted, llrs = study.calibrate(recipe)
+    point = operating_point(fitted, llrs[study.human], llrs[~study.human], BAND_RATE)
     point["measured_on"] += (
         ", whole recordings, each judged by a model that had heard none of its fold's pages"
     )

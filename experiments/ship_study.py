@@ -25,7 +25,6 @@ from ringtrue.data.surface import content_blind_features
 from ringtrue.data.trials import Trial
 from ringtrue.evaluation.calibrate import (
     Calibration,
-    bonafide_rejection_rate,
     fit_affine,
     threshold_for_bonafide_rejection,
 )
@@ -128,8 +127,8 @@ GRID = [
     for evenly in ("clip", "page")
     for ridge in (0.01, 0.1, 0.3, 1.0, 3.0, 10.0)
 ]
-SECOND = (0.1, 0.3, 1.0, 3.0, 10.0)
-"""Ridges of the second ear."""
+SECOND = (1.0, 3.0, 10.0)
+"""Ridges of the second ear: it knows few families, and must not trust any number that tells them from people."""
 SECOND_HEARS = ("change", "steps", "depth")
 NOISE = Augment(
     noise_probability=1,
@@ -139,13 +138,9 @@ NOISE = Augment(
     quantise_probability=0,
 )
 """What clips that choose a recipe are heard through besides: a shift under noise must cost as much as a confusion."""
-USUAL_RATE = 0.02  # of people called machines, as the band usually allows
-RATES = (0.01, 0.02, 0.03, 0.05)
-"""Shares of people that a model may call machines, of which the largest is taken that keeps each source below
-`MOST_FALSE_ALARMS`."""
-MOST_FALSE_ALARMS = (
-    0.05  # half of what is wanted of any source: the next one may be worse than the worst of these
-)
+BAND_RATE = 0.01
+"""Share of people and of machines that the band calls the other one: a source that is not among those that place it may
+lie ten times as often below."""
 LEAST_PEOPLE = 20  # clips that make a human source worth a figure
 COPIES = 2  # of each training clip
 
@@ -342,10 +337,10 @@ class Study:
         return found
 
     def missed(self, recipe: Recipe, without: int | None = None) -> float:
-        """Give the share of machines that pass where `USUAL_RATE` of people are called machines, both held out."""
+        """Give the share of machines that pass where `BAND_RATE` of people are called machines, both held out."""
         heard = self.fold != (-1 if without is None else without)
         scores = self.held_out(recipe, without)["whole"]
-        threshold = threshold_for_bonafide_rejection(scores[heard & self.human], USUAL_RATE)
+        threshold = threshold_for_bonafide_rejection(scores[heard & self.human], BAND_RATE)
         return float(np.mean(scores[heard & ~self.human] >= threshold))
 
     def choose(self, without: int | None = None) -> Recipe:
@@ -365,35 +360,16 @@ class Study:
         say(f"without fold {without}: {best} ({100 * cost:.1f} %)")
         return best
 
-    def calibrate(self, recipe: Recipe, without: int | None = None) -> tuple[Calibration, Array, float]:
-        """Fit the map to likelihood ratios on held-out whole recordings, and choose the rate of the band.
+    def calibrate(self, recipe: Recipe, without: int | None = None) -> tuple[Calibration, Array]:
+        """Fit the map to likelihood ratios on held-out whole recordings.
 
         Returns:
-            The map, the ratios of all clips but those of the fold left out, and the rate.
+            The map, and the ratios of all clips but those of the fold left out.
         """
         heard = self.fold != (-1 if without is None else without)
         scores = self.held_out(recipe, without)["whole"]
         fitted = fit_affine(scores[heard & self.human], scores[heard & ~self.human])
-        llrs = fitted.apply(scores)
-        people = heard & self.human
-        for rate in sorted(RATES, reverse=True):
-            lower = threshold_for_bonafide_rejection(llrs[people], rate)
-            sources = false_alarms(llrs[people], self.page[people], lower)
-            if max(row["rejected"] for row in sources) <= MOST_FALSE_ALARMS:
-                break
-        return fitted, llrs, rate
-
-
-def false_alarms(llrs: Array, sources: Array, threshold: float) -> list[Row]:
-    """Count, for each human source with enough clips, how many fall below a threshold."""
-    rows = []
-    for source in sorted(set(sources)):
-        here = llrs[sources == source]
-        if len(here) >= LEAST_PEOPLE:
-            rows.append(
-                {"source": source, "clips": len(here), "rejected": bonafide_rejection_rate(here, threshold)}
-            )
-    return rows
+        return fitted, fitted.apply(scores)
 
 
 def alike(human: NDArray[np.bool_], group: NDArray[np.str_]) -> Array:

@@ -123,9 +123,9 @@ def small(ship, monkeypatch):
         study, "GRID", [replace(study.GRID[0], ridge=ridge, copies="default") for ridge in (0.1, 1.0)]
     )
     monkeypatch.setattr(study, "SECOND", (0.1, 1.0))
-    monkeypatch.setattr(study, "RATES", (0.1,))
     for module in (study, ship):
-        monkeypatch.setattr(module, "LEAST_PEOPLE", 5)
+        monkeypatch.setattr(module, "BAND_RATE", 0.1)
+    monkeypatch.setattr(ship, "LEAST_PEOPLE", 5)
     monkeypatch.setattr(ship, "SHOWN_RATES", (0.1,))
     return ship
 
@@ -149,9 +149,9 @@ def test_a_fold_that_is_left_out_is_in_no_fit(small, manifest, others):
 
     def all_without(fold):
         recipe = study.choose(fold)
-        fitted, _, rate = study.calibrate(recipe, fold)
+        fitted, _ = study.calibrate(recipe, fold)
         weights = study.fit(recipe, {fold}).head.weight.numpy()
-        return recipe, fitted, rate, weights.tobytes()
+        return recipe, fitted, weights.tobytes()
 
     before = all_without(1)
     here = study.fold == 1
