@@ -51,14 +51,6 @@ def test_every_source_is_listed_with_its_licence_and_its_clips():
         assert str(row["clips"]) == (people if row["label"] == "bonafide" else machines)
 
 
-def test_every_family_of_synthesisers_is_told():
-    for row in table("ship_families.csv"):
-        figures = [
-            f"{100 * float(row[name]):.1f}" for name in ("first ear alone", "as it is", "noise", "channels")
-        ]
-        assert [row["family"], row["machines"], *figures] in rows()
-
-
 def test_what_is_said_of_another_corpus_is_in_its_table():
     found = {(row["label"], row["name"]): row for row in table("ship_elsewhere.csv")}
     people = found["bonafide", "all"]
@@ -73,11 +65,10 @@ def test_what_is_said_of_another_corpus_is_in_its_table():
     assert said is not None
     assert int(said[1].replace(",", "")) == int(people["clips"])
     assert [said[2], said[3]] == [f"{100 * float(people['called spoof']):.1f}", f"{100 * worst:.1f}"]
-    for (label, name), row in found.items():
-        if label == "spoof":
-            figures = [f"{100 * float(row[column]):.1f}" for column in ("eer", "called spoof")]
-            assert [name, row["clips"], *figures] in rows()
-    assert people["model_sha256"] == Detector.from_pretrained(SHIPPED).sha256
+    unseen, machines = found["spoof", "all of the test split"], found["spoof", "all"]
+    assert f"EER {100 * float(unseen['eer']):.1f} %" in CARD
+    assert f"{100 * float(machines['called spoof']):.1f} % of all machines" in CARD
+    assert unseen["model_sha256"] == Detector.from_pretrained(SHIPPED).sha256
 
 
 def test_what_is_said_of_the_tracer_is_in_its_table():

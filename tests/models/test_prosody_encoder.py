@@ -25,7 +25,6 @@ VARIANTS = [
     ("mio", {"front_ends": [FRAMES] * 3, "fusion": "outer"}),
     ("envelope", {}),
     ("envelope", {"orders": 12}),
-    ("envelope", {"ears": 2}),
 ]
 BUDGET = {"XS": 100_000, "S": 280_000, "M": 500_000}
 
